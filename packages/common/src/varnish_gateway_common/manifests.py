@@ -1,0 +1,132 @@
+"""A folder of Kubernetes manifests (extra `folder`): every *.yaml below it, several documents a file, Lists too."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+try:
+    from yaml import CSafeLoader as SafeLoader
+except ImportError:  # a PyYAML built without libyaml: the same, ten times slower
+    from yaml import SafeLoader  # type: ignore[assignment]
+
+MAX_FILE_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One object, and where it stands."""
+
+    file: Path
+    line: int
+    """The line where its document begins, from 1."""
+    content: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """What could not be read, and where."""
+
+    file: Path
+    line: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.message}"
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a file holds: the documents that could be read, and the mistake that ended the reading, if any."""
+
+    manifests: tuple[Manifest, ...] = ()
+    mistakes: tuple[Mistake, ...] = ()
+
+
+@dataclass
+class Folder:
+    """A folder that is read again and again; a file that did not change is not parsed again.
+
+    A file that breaks keeps, document by document, nothing of its past here: what to do with objects whose file is
+    broken is the caller's decision (`Contents.mistakes` names the file).
+    """
+
+    root: Path
+    containing: bytes = b""
+    """Files without these bytes are passed over: cheap where only one kind is wanted."""
+    _cache: dict[Path, tuple[tuple[int, int, int], Contents]] = field(default_factory=dict)
+
+    def read(self) -> dict[Path, Contents]:
+        """Every file's contents, in the order of their paths. Raises OSError when the folder itself cannot be read."""
+        seen: dict[Path, tuple[tuple[int, int, int], Contents]] = {}
+        for path in sorted(_files(self.root)):
+            try:
+                stat = path.stat()
+            except OSError:
+                continue  # gone between the listing and now
+            stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+            known = self._cache.get(path)
+            seen[path] = known if known and known[0] == stamp else (stamp, self._parse(path))
+        self._cache = seen
+        return {path: contents for path, (_, contents) in seen.items()}
+
+    def _parse(self, path: Path) -> Contents:
+        try:
+            if path.stat().st_size > MAX_FILE_BYTES:
+                return Contents(mistakes=(Mistake(path, 1, f"larger than {MAX_FILE_BYTES} bytes"),))
+            text = path.read_bytes()
+        except OSError as error:
+            return Contents(mistakes=(Mistake(path, 1, error.strerror or str(error)),))
+        if self.containing not in text:
+            return Contents()
+        return parse(path, text)
+
+
+def parse(path: Path, text: bytes) -> Contents:
+    """The documents of a file, up to its first syntax error."""
+    manifests: list[Manifest] = []
+    loader = SafeLoader(text)
+    line = 1
+    try:
+        while loader.check_node():
+            node = loader.get_node()
+            line = node.start_mark.line + 1
+            content = loader.construct_document(node)
+            manifests.extend(Manifest(path, line, item) for item in _objects(content))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = mark.line + 1 if mark else line
+        message = getattr(error, "problem", None) or str(error) or type(error).__name__
+        return Contents(tuple(manifests), (Mistake(path, where, f"not valid YAML: {message}"),))
+    except _NotAnObject as error:
+        return Contents(tuple(manifests), (Mistake(path, line, str(error)),))
+    finally:
+        loader.dispose()
+    return Contents(tuple(manifests))
+
+
+class _NotAnObject(Exception):
+    pass
+
+
+def _objects(content: Any) -> Iterator[Mapping[str, Any]]:
+    if content is None:
+        return
+    if not isinstance(content, dict):
+        raise _NotAnObject(f"a Kubernetes object is wanted here, not {type(content).__name__}")
+    if content.get("kind") == "List" and isinstance(content.get("items"), list):
+        for item in content["items"]:
+            yield from _objects(item)
+        return
+    if not isinstance(content.get("kind"), str) or not isinstance(content.get("apiVersion"), str):
+        raise _NotAnObject("apiVersion and kind are missing")
+    yield content
+
+
+def _files(root: Path) -> Iterator[Path]:
+    """Manifests below the folder; what begins with a dot (editors' and our own temporary files) is passed over."""
+    for path in root.rglob("*.y*ml"):
+        if path.suffix in {".yaml", ".yml"} and not any(part.startswith(".") for part in path.relative_to(root).parts):
+            yield path

@@ -1,0 +1,40 @@
+"""report.json: what a chaperone really runs, for the operator to turn into statuses."""
+
+from typing import Literal
+
+from varnish_gateway_common.document import Document
+
+
+class Refusal(Document):
+    """An input that was not taken; the last good one still serves."""
+
+    input: Literal["routing", "vcl", "pod", "endpoints"]
+    digest: str
+    """Of the refused bytes; empty when they could not be read."""
+    message: str
+
+
+class BrokenRule(Document):
+    """A rule that ghost could not compile; it answers 500, the others serve."""
+
+    route: str
+    index: int
+    reason: str
+
+
+class Report(Document):
+    """The whole document."""
+
+    version: Literal[1]
+    pod: str
+    """The name of the pod, or of the host."""
+    is_serving: bool = False
+    is_draining: bool = False
+    pod_digest: str = ""
+    """Digest of the pod.json whose sockets are open; empty before the first."""
+    routing_digest: str = ""
+    """Digest of the routing.json in effect; empty before the first."""
+    vcl_digest: str = ""
+    """Digest of the main.vcl in effect; empty before the first."""
+    refusals: tuple[Refusal, ...] = ()
+    broken_rules: tuple[BrokenRule, ...] = ()
