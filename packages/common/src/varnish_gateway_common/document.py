@@ -5,7 +5,7 @@ import json
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue
 from pydantic_core import core_schema
 
 
@@ -46,14 +46,15 @@ class PortableSchema(GenerateJsonSchema):
             found["enum"] = [found.pop("const")]
         return found
 
-    def generate(self, schema: Any, mode: Any = "validation") -> JsonSchemaValue:
-        return _without_titles(super().generate(schema, mode))
+    def generate(self, schema: core_schema.CoreSchema, mode: JsonSchemaMode = "validation") -> JsonSchemaValue:
+        found: JsonSchemaValue = _without_titles(super().generate(schema, mode))
+        return found
 
 
 def _without_titles(node: Any) -> Any:
     if isinstance(node, dict):
         return {
-            key: _without_titles(value) for key, value in node.items() if not (key == "title" and isinstance(value, str))
+            key: _without_titles(value) for key, value in node.items() if key != "title" or not isinstance(value, str)
         }
     if isinstance(node, list):
         return [_without_titles(value) for value in node]

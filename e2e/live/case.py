@@ -1,0 +1,148 @@
+"""A golden case as the live tests see it: its gateways' documents, its endpoints and its claims."""
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+
+from varnish_gateway_common import names
+from varnish_gateway_common.ghost import Ghost
+from varnish_gateway_common.routing import Routing
+
+CASES = Path(__file__).parent.parent / "cases"
+TOLERANCE = 0.12
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the client got, and what the backend saw if one was asked."""
+
+    status: int
+    headers: dict[str, str]
+    saw: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Case:
+    folder: Path
+
+    @cached_property
+    def objects(self) -> list[dict[str, Any]]:
+        return [item for item in yaml.safe_load_all((self.folder / "in.yaml").read_text()) if item]
+
+    @cached_property
+    def claims(self) -> list[dict[str, Any]]:
+        file = self.folder / "requests.yaml"
+        return list(yaml.safe_load(file.read_text())) if file.exists() else []
+
+    @cached_property
+    def gateways(self) -> dict[str, Path]:
+        """`namespace/name` -> the folder of its golden documents."""
+        folders = (path for path in (self.folder / "out").iterdir() if path.is_dir())
+        return {Routing.from_json((path / names.ROUTING).read_bytes()).gateway: path for path in folders}
+
+    @cached_property
+    def services(self) -> dict[str, str]:
+        """`address:port` of every endpoint -> `namespace/name` of its Service."""
+        found: dict[str, str] = {}
+        for item in self.objects:
+            if item["kind"] != "EndpointSlice" or item["addressType"] == "FQDN":
+                continue
+            metadata = item["metadata"]
+            service = f"{metadata.get('namespace', 'default')}/{metadata['labels']['kubernetes.io/service-name']}"
+            for endpoint in item["endpoints"]:
+                for address in endpoint["addresses"]:
+                    found |= {f"{address}:{port['port']}": service for port in item["ports"]}
+        return found
+
+    def routing(self, gateway: str) -> bytes:
+        return Routing.from_json((self.gateways[gateway] / names.ROUTING).read_bytes()).to_json()
+
+    def ghost(self, gateway: str) -> Ghost:
+        return Ghost.from_json((self.gateways[gateway] / names.GHOST).read_bytes())
+
+    def gateway_of(self, claim: dict[str, Any]) -> str:
+        return str(claim.get("gateway") or next(iter(self.gateways)))
+
+    def check(self, claim: dict[str, Any], address: str) -> list[str]:
+        """What is not as the claim says; empty when all is."""
+        expect = claim.get("expect", {})
+        answers = [_ask(claim, address) for _ in range(claim.get("repeat", 1))]
+        wrong = []
+        if shares := expect.get("shares"):
+            wrong += self._check_shares(shares, answers)
+        if endpoints := expect.get("endpoints"):
+            wrong += _differ("endpoints", sorted(endpoints), sorted({a.saw["endpoint"] for a in answers if a.saw}))
+        wrong += self._check_answer(expect, answers[-1], with_status=not shares)
+        return [f"{claim['claim']}: {line}" for line in wrong]
+
+    def _check_shares(self, shares: dict[str, float], answers: list[Answer]) -> list[str]:
+        seen = Counter(self.services[a.saw["endpoint"]] if a.saw else str(a.status) for a in answers)
+        wrong = [f"{name} answered, and should not" for name in seen if name not in shares]
+        for name, share in shares.items():
+            found = seen[name] / len(answers)
+            if abs(found - share) > TOLERANCE or (share == 0 and found) or (share == 1 and found < 1):
+                wrong.append(f"{name} has a share of {found:.2f}, not {share:.2f}")
+        return wrong
+
+    def _check_answer(self, expect: dict[str, Any], answer: Answer, *, with_status: bool) -> list[str]:
+        wrong = _differ("status", expect.get("status", 200), answer.status) if with_status else []
+        for name, value in expect.get("headers", {}).items():
+            wrong += _differ(f"answer's {name}", value, answer.headers.get(name))
+        asked = {key: expect[key] for key in ("backend", "route", "path", "host") if key in expect}
+        asked |= {f"request's {name}": value for name, value in expect.get("request_headers", {}).items()}
+        if not asked:
+            return wrong
+        if answer.saw is None:
+            return [*wrong, f"no backend was asked: status {answer.status}"]
+        fields: dict[str, str] = {}
+        for name, value in answer.saw["headers"]:
+            fields[name] = f"{fields[name]},{value}" if name in fields else value
+        found = {
+            "backend": self.services.get(answer.saw["endpoint"]),
+            "route": fields.get("x-gateway-route"),
+            "path": answer.saw["path"],
+            "host": fields.get("host"),
+        } | {f"request's {name}": value for name, value in fields.items()}
+        for key, value in asked.items():
+            wrong += _differ(key, value, found.get(key))
+        return wrong
+
+
+def all_cases() -> list[Case]:
+    return [Case(file.parent) for file in sorted(CASES.glob("*/in.yaml"))]
+
+
+def _differ(what: str, wanted: object, found: object) -> list[str]:
+    return [] if wanted == found else [f"{what} is {found!r}, not {wanted!r}"]
+
+
+def _ask(claim: dict[str, Any], address: str) -> Answer:
+    url = urlsplit(claim["get"])
+    target = claim["get"].split(url.netloc, 1)[1] or "/"
+    connection = HTTPConnection(address, url.port or 80, timeout=10)
+    try:
+        connection.putrequest(claim.get("method", "GET"), target, skip_host=True, skip_accept_encoding=True)
+        connection.putheader("Host", url.netloc)
+        for name, value in claim.get("headers", []):
+            connection.putheader(name, value)
+        connection.endheaders()
+        return _answer(connection.getresponse())
+    finally:
+        connection.close()
+
+
+def _answer(response: HTTPResponse) -> Answer:
+    body = response.read()
+    fields: dict[str, str] = {}
+    for name, value in response.getheaders():
+        key = name.lower()
+        fields[key] = f"{fields[key]},{value}" if key in fields else value
+    saw = json.loads(body) if fields.get("content-type") == "application/json" else None
+    return Answer(response.status, fields, saw)

@@ -1,0 +1,22 @@
+"""Every golden case through a real varnishd: the same requests, the same answers."""
+
+import pytest
+from case import Case, all_cases
+from conftest import LiveGateway
+
+pytestmark = [pytest.mark.live, pytest.mark.xdist_group("live")]
+
+
+@pytest.mark.parametrize("case", [case for case in all_cases() if case.claims], ids=lambda case: case.folder.name)
+def test_case(case: Case, gateway: LiveGateway) -> None:
+    wrong: list[str] = []
+    for name in case.gateways:
+        gateway.load(case, name)
+        for claim in case.claims:
+            if case.gateway_of(claim) == name:
+                wrong += case.check(claim, gateway.address)
+    assert not wrong, "\n".join(wrong)
+
+
+def test_there_are_cases() -> None:
+    assert all_cases()

@@ -1,0 +1,233 @@
+"""The only way to run anything: `nox -l` lists it, `nox -s gateway` runs a gateway, `nox -s tests` the tests."""
+
+import argparse
+import ctypes
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).parent
+TOOLCHAIN = ROOT / "toolchain"
+GHOST = ROOT / "packages" / "ghost-vmod"
+PACKAGES = [ROOT / "packages" / name for name in ("common", "operator", "chaperone")]
+QUICKSTART = ROOT / "examples" / "quickstart"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "varnish-gateway"
+VARNISH_SERIES = "7.7"
+PR_SET_PDEATHSIG = 1
+
+nox.needs_version = ">=2025.2.9"
+nox.options.sessions = ["tests"]
+nox.options.reuse_existing_virtualenvs = True
+
+# One environment for the tools, one for what runs; each is filled once and again when what it holds has changed.
+WORKSHOP = ".nox/workshop"
+RUNTIME = ".nox/runtime"
+
+
+@nox.session(venv_location=RUNTIME)
+def gateway(session: nox.Session) -> None:
+    """Run a gateway from a folder of YAML: nox -s gateway -- [FOLDER] [--address ADDR] [--state DIR] ..."""
+    options, folder = gateway_options(session.posargs)
+    environment = programs(session)
+    fill(session, editable_packages())
+    command = [str(Path(session.bin) / "varnish-gateway-chaperone"), "standalone", str(folder), *options]
+    if folder == QUICKSTART:
+        command += quickstart_backends(session, options)
+    # From here on this process is the gateway: signals reach it, and its exit code is ours.
+    os.chdir(session.invoked_from)
+    os.execve(command[0], command, os.environ | environment)
+
+
+def gateway_options(arguments: list[str]) -> tuple[list[str], Path]:
+    """What chaperone is given, and the folder: the quickstart without one."""
+    parser = argparse.ArgumentParser(prog="nox -s gateway --", allow_abbrev=False)
+    parser.add_argument(
+        "folder", nargs="?", type=Path, metavar="FOLDER", help="manifests (default: examples/quickstart)"
+    )
+    parser.add_argument("--address", metavar="ADDR", help="where listeners listen (default: 127.0.0.1)")
+    parser.add_argument("--state", metavar="DIR", help="where statuses and generated files go")
+    parser.add_argument("--ready-file", metavar="FILE", help="written when every listener serves")
+    parser.add_argument("--verbose", action="store_true", help="log more")
+    given = parser.parse_args(arguments)
+    options = [f"--{name}={value}" for name in ("address", "state") if (value := getattr(given, name))]
+    options += [f"--ready-file={given.ready_file}"] if given.ready_file else []
+    options += ["--verbose"] if given.verbose else []
+    return options, given.folder or QUICKSTART
+
+
+def quickstart_backends(session: nox.Session, options: list[str]) -> list[str]:
+    """Start the example's own backends; they end with this process. Returns options that chaperone needs besides."""
+    ready = [option.partition("=")[2] for option in options if option.startswith("--ready-file=")]
+    added = [] if ready else [f"--ready-file={tempfile.gettempdir()}/varnish-gateway-quickstart-{os.getpid()}"]
+    file = ready[0] if ready else added[0].partition("=")[2]
+    address = next((option.partition("=")[2] for option in options if option.startswith("--address=")), "127.0.0.1")
+    subprocess.Popen(
+        [str(Path(session.bin) / "python"), str(QUICKSTART / "backends.py"), address, file],
+        start_new_session=True,  # Ctrl-C is for the gateway, which drains: its backends must outlive that
+        preexec_fn=end_with_parent,  # noqa: PLW1509 - nothing else runs in this process
+    )
+    return added
+
+
+def end_with_parent() -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+@nox.session(venv_location=WORKSHOP)
+def tests(session: nox.Session) -> None:
+    """Every test that needs no cluster: Python, Rust, VTC, golden cases, and the cases live through varnishd."""
+    environment = programs(session)
+    fill_workshop(session)
+    rust = subprocess.Popen([*cargo("test"), *CARGO_QUIET], cwd=GHOST, env=os.environ | environment)
+    try:
+        session.run(
+            "pytest", "-n", "4", "--dist", "loadgroup", "--cov", "--cov-report=term:skip-covered",
+            *(session.posargs or ["packages", "e2e"]), env=environment,
+        )  # fmt: skip
+    finally:
+        failed = rust.wait() != 0
+    if failed:
+        session.error("cargo test failed")
+
+
+@nox.session(venv_location=WORKSHOP)
+def bless(session: nox.Session) -> None:
+    """Accept what the stages make of the golden cases; read the diff."""
+    fill_workshop(session)
+    session.run("pytest", "-k", "golden", "packages/operator", env={"BLESS": "1"})
+    session.run("pytest", "-k", "golden", "packages/chaperone", env={"BLESS": "1"})
+    session.run("git", "diff", "--stat", "--", "e2e/cases", external=True)
+
+
+@nox.session(venv_location=WORKSHOP)
+def lint(session: nox.Session) -> None:
+    """ruff, rustfmt, clippy, shellcheck."""
+    environment = programs(session, ghost=False)
+    fill_workshop(session)
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("shellcheck", *map(str, sorted(TOOLCHAIN.glob("*.sh"))), ".ci/run")
+    session.chdir(GHOST)
+    session.run("cargo", "fmt", "--all", "--check", external=True)
+    clippy = ["clippy", "--workspace", "--all-targets", "--release", "--locked", "--", "-D", "warnings"]
+    session.run("cargo", *clippy, external=True, env=environment)
+
+
+@nox.session(venv_location=WORKSHOP)
+def types(session: nox.Session) -> None:
+    """mypy, strict."""
+    fill_workshop(session)
+    for package in PACKAGES:
+        session.run("mypy", str(package / "src"), str(package / "tests"))
+    for folder in ("e2e/live", "bench", "examples/quickstart"):
+        session.run("mypy", folder)
+
+
+@nox.session(venv_location=WORKSHOP)
+def layers(session: nox.Session) -> None:
+    """Who may import whom."""
+    fill_workshop(session)
+    session.run("lint-imports")
+
+
+@nox.session(venv_location=WORKSHOP)
+def schema(session: nox.Session) -> None:
+    """Export the documents' JSON Schemas for the Rust side."""
+    fill_workshop(session)
+    session.run("python", "-m", "varnish_gateway_common.schema", str(GHOST / "schema"))
+
+
+@nox.session(venv_location=WORKSHOP)
+def build(session: nox.Session) -> None:
+    """The three wheels, in dist/."""
+    fill_workshop(session)
+    session.run("pip", "wheel", "-q", "--no-deps", "--wheel-dir", "dist", *map(str, PACKAGES))
+
+
+@nox.session(venv_location=WORKSHOP)
+def bench(session: nox.Session) -> None:
+    """Measure, and write docs/benchmarks.md and its plot."""
+    environment = programs(session)
+    session.run(str(TOOLCHAIN / "apt-install.sh"), "wrk", external=True)
+    fill_workshop(session)
+    session.run("python", "-m", "bench", *session.posargs, env=environment)
+
+
+CARGO_QUIET = ["--quiet"]
+
+
+def cargo(verb: str) -> list[str]:
+    """Release mode always: debug builds of the VMOD overflow varnishd's thread stacks."""
+    return ["cargo", verb, "--release", "--locked", "--workspace"]
+
+
+def programs(session: nox.Session, *, ghost: bool = True) -> dict[str, str]:
+    """Make sure that varnishd and ghost are built; returns the environment that finds them."""
+    if not shutil.which("cargo"):
+        session.error("a Rust toolchain is needed: cargo is not in PATH")
+    prefix = varnish_prefix(session)
+    vmods = prefix / "lib/varnish/vmods" if prefix.name != "usr" else system_vmods()
+    environment = {
+        "VARNISH_GATEWAY_VARNISHD": str(prefix / "sbin/varnishd"),
+        "VARNISH_GATEWAY_VMOD_PATH": f"{GHOST / 'target/release'}:{vmods}",
+        "PATH": f"{prefix / 'bin'}:{prefix / 'sbin'}:{os.environ['PATH']}",
+        "PKG_CONFIG_PATH": f"{prefix / 'lib/pkgconfig'}:{os.environ.get('PKG_CONFIG_PATH', '')}",
+    }
+    if not (GHOST / "target/release/libvmod_ghost.so").exists():
+        session.log("compiling ghost in release mode (two to three minutes the first time)")
+    session.run(str(TOOLCHAIN / "apt-install.sh"), "libclang-dev", "clang", "pkg-config", external=True, silent=True)
+    if ghost:
+        session.chdir(GHOST)
+        session.run(*cargo("build"), *quiet_when_built(), external=True, env=environment)
+        session.chdir(ROOT)
+    return environment
+
+
+def quiet_when_built() -> list[str]:
+    return CARGO_QUIET if (GHOST / "target/release/libvmod_ghost.so").exists() else []
+
+
+def varnish_prefix(session: nox.Session) -> Path:
+    """Where Varnish is: the system's own where it has the series and the headers, else built once into the cache."""
+    found = subprocess.run(["pkg-config", "--modversion", "varnishapi"], capture_output=True, text=True, check=False)
+    if found.stdout.startswith(VARNISH_SERIES) and shutil.which("varnishd", path="/usr/sbin"):
+        return Path("/usr")
+    recipe = b"".join((TOOLCHAIN / name).read_bytes() for name in ("build-varnish.sh", "debian-source.sh"))
+    prefix = CACHE / f"varnish-{VARNISH_SERIES}-{hashlib.sha256(recipe).hexdigest()[:8]}"
+    if not (prefix / "sbin/varnishd").exists():
+        session.log(f"building Varnish {VARNISH_SERIES} into {prefix} (about two minutes, once)")
+        session.run(str(TOOLCHAIN / "build-varnish.sh"), str(prefix), external=True)
+    return prefix
+
+
+def system_vmods() -> Path:
+    command = ["pkg-config", "--variable=vmoddir", "varnishapi"]
+    return Path(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
+
+
+def editable_packages() -> list[str]:
+    common, operator, chaperone = map(str, PACKAGES)
+    return ["-e", f"{common}[folder]", "-e", operator, "-e", chaperone]
+
+
+def fill_workshop(session: nox.Session) -> None:
+    groups = nox.project.dependency_groups(nox.project.load_toml(ROOT / "pyproject.toml"), "workshop")
+    fill(session, [*editable_packages(), *groups])
+
+
+def fill(session: nox.Session, requirements: list[str]) -> None:
+    """Install, unless nothing changed since: a second start must not wait for pip."""
+    content = "\n".join([*requirements, *((package / "pyproject.toml").read_text() for package in PACKAGES)])
+    stamp = Path(session.virtualenv.location) / "filled"
+    wanted = hashlib.sha256(content.encode()).hexdigest()
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    session.log("installing Python packages")
+    session.install(*requirements)
+    stamp.write_text(wanted)

@@ -1,0 +1,91 @@
+"""A folder of YAML: what is read, what is a mistake and where it stands."""
+
+import os
+from pathlib import Path
+
+from varnish_gateway_common.manifests import Contents, Folder, parse
+
+TWO = b"""\
+apiVersion: v1
+kind: Namespace
+metadata: {name: a}
+---
+# nothing here
+---
+apiVersion: v1
+kind: List
+items:
+- {apiVersion: v1, kind: Service, metadata: {name: b}}
+- {apiVersion: v1, kind: Secret, metadata: {name: c}}
+"""
+
+
+def kinds(contents: Contents) -> list[str]:
+    return [manifest.content["kind"] for manifest in contents.manifests]
+
+
+def test_documents_and_lists() -> None:
+    contents = parse(Path("a.yaml"), TWO)
+    assert kinds(contents) == ["Namespace", "Service", "Secret"]
+    assert [manifest.line for manifest in contents.manifests] == [1, 7, 7]
+    assert contents.mistakes == ()
+
+
+def test_a_syntax_error_names_its_line_and_spares_what_stands_before_it() -> None:
+    contents = parse(Path("a.yaml"), b"apiVersion: v1\nkind: Namespace\n---\nkind: [\n")
+    assert kinds(contents) == ["Namespace"]
+    assert str(contents.mistakes[0]).startswith("a.yaml:5: not valid YAML:")
+
+
+def test_what_is_no_object_is_a_mistake() -> None:
+    for text, line in ((b"just text", 1), (b"---\n\n- a\n- b\n", 3), (b"a: b\n", 1), (b"kind: 7\napiVersion: v1\n", 1)):
+        (mistake,) = parse(Path("a.yaml"), text).mistakes
+        assert mistake.line == line
+
+
+def test_no_tag_makes_an_object_of_code() -> None:
+    (mistake,) = parse(Path("a.yaml"), b"!!python/object/apply:os.system [exit 1]").mistakes
+    assert "constructor" in mistake.message
+
+
+def test_deep_nesting_and_wrong_bytes_are_mistakes() -> None:
+    for deep in (b"[" * 100_000, b"- " * 100_000, b"{a: " * 100_000, b"? " * 100_000, b"a:\n" + b" " * 3000 + b"- b"):
+        assert parse(Path("a.yaml"), deep).mistakes
+    assert parse(Path("a.yaml"), b"\xff\xfe\x00").mistakes
+    assert parse(Path("a.yaml"), b"a: 2026-99-99").mistakes
+
+
+def test_lists_of_lists_are_mistakes() -> None:
+    bomb = b"apiVersion: v1\nkind: List\nitems:\n- &a {apiVersion: v1, kind: List, items: []}\n- *a\n"
+    assert "List in a List" in parse(Path("a.yaml"), bomb).mistakes[0].message
+
+
+def test_files_are_found_in_order_and_hidden_ones_are_not(tmp_path: Path) -> None:
+    for name in ("b.yaml", "a.yml", "sub/c.yaml", ".hidden.yaml", ".git/d.yaml", "e.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(TWO)
+    assert [str(path.relative_to(tmp_path)) for path in Folder(tmp_path).read()] == ["a.yml", "b.yaml", "sub/c.yaml"]
+
+
+def test_a_file_that_did_not_change_is_not_parsed_again(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_bytes(TWO)
+    folder = Folder(tmp_path)
+    first = folder.read()[tmp_path / "a.yaml"]
+    assert folder.read()[tmp_path / "a.yaml"] is first
+    (tmp_path / "a.yaml").write_bytes(TWO.replace(b"name: a", b"name: z"))
+    os.utime(tmp_path / "a.yaml", ns=(1, 1))
+    assert folder.read()[tmp_path / "a.yaml"] != first
+
+
+def test_files_without_what_is_looked_for_are_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_bytes(b"[ this is broken, but nobody asked")
+    (tmp_path / "b.yaml").write_bytes(TWO)
+    contents = Folder(tmp_path, containing=b"Secret").read()
+    assert contents[tmp_path / "a.yaml"] == Contents()
+    assert len(contents[tmp_path / "b.yaml"].manifests) == 3
+
+
+def test_what_cannot_be_read_is_a_mistake(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").mkdir()
+    (mistake,) = Folder(tmp_path).read()[tmp_path / "a.yaml"].mistakes
+    assert "directory" in mistake.message
