@@ -1,0 +1,44 @@
+# Varnish Gateway, part 3 of 3: the postamble. It always returns, so that the built-in VCL decides nothing.
+
+sub vcl_recv {
+    # ghost's own answers: no route, an unusable rule, a redirect.
+    if (vgw_router.answer() != 0) {
+        return (synth(vgw_router.answer()));
+    }
+    # GET with Upgrade: websocket; nothing else is ever piped.
+    if (vgw_router.is_upgrade()) {
+        return (pipe);
+    }
+    return (pass);
+}
+
+sub vcl_hash {
+    return (lookup);
+}
+
+sub vcl_pipe {
+    return (pipe);
+}
+
+sub vcl_backend_fetch {
+    return (fetch);
+}
+
+sub vcl_backend_response {
+    return (deliver);
+}
+
+sub vcl_backend_error {
+    return (deliver);
+}
+
+sub vcl_deliver {
+    return (deliver);
+}
+
+sub vcl_synth {
+    # A synth of the user's own that nobody filled in gets the built-in body.
+    if (vgw_router.answer() == resp.status) {
+        return (deliver);
+    }
+}

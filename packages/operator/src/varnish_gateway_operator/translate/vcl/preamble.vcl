@@ -1,0 +1,71 @@
+vcl 4.1;
+
+# Varnish Gateway, part 1 of 3: the preamble. User VCL follows, then the postamble.
+# What safety depends on stands here: a return(...) of the user's skips only what comes after it.
+
+import ghost;
+
+# Never `default`: that name is the user's. Without a route nothing is fetched from anywhere.
+backend vgw_none none;
+
+sub vcl_init {
+    new vgw_router = ghost.router();
+}
+
+sub vcl_recv {
+    # Only the supervisor can open this socket; the same paths on other sockets are ordinary ones.
+    if (local.socket == "ghost") {
+        return (synth(vgw_router.internal()));
+    }
+    # Once a request: refuses what is malformed, normalises the target, replaces X-Gateway-*, finds the route.
+    # After it, edits of the URL or of Host reach the backend but do not route again.
+    if (req.restarts == 0 && vgw_router.receive() != 0) {
+        return (synth(vgw_router.answer()));
+    }
+}
+
+sub vcl_hash {
+    # Socket, route, host and target, each with its length.
+    hash_data(vgw_router.key());
+}
+
+sub vcl_pipe {
+    # Picks an endpoint, applies the request filters; not 0: there is nothing to connect to.
+    if (vgw_router.pipe() != 0) {
+        return (synth(vgw_router.answer()));
+    }
+}
+
+sub vcl_backend_fetch {
+    # Every attempt: picks backend and endpoint, applies the request filters to what the client asked for.
+    if (vgw_router.fetch() != 0) {
+        return (error(vgw_router.answer()));
+    }
+}
+
+sub vcl_backend_response {
+    # Without a cache policy nothing is kept. Varnish does not let anyone undo this; the TTL is that of the mark.
+    set beresp.uncacheable = true;
+    set beresp.ttl = 120s;
+    # The response filters of the backend that was picked.
+    vgw_router.response();
+}
+
+sub vcl_backend_error {
+    set beresp.uncacheable = true;
+    set beresp.ttl = 0s;
+    vgw_router.synth();
+}
+
+sub vcl_deliver {
+    # The response filters of the route; Connection: close while draining.
+    vgw_router.deliver();
+}
+
+sub vcl_synth {
+    # Fills in ghost's own answers and leaves others as they are.
+    vgw_router.synth();
+    if (local.socket == "ghost") {
+        return (deliver);
+    }
+}
