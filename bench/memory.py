@@ -1,0 +1,33 @@
+"""Resident memory of varnishd's child: bare, and with ghost at several sizes, each after the same load."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from bench.data_path import ADDRESS, BACKEND_PORT, BACKEND_VCL, GHOST_PORT, PLAIN_PORT, PLAIN_VCL, SIZES
+from bench.document import ghost
+from bench.load import Wrk
+from bench.varnish import Varnish
+from varnish_gateway_operator.translate.vcl import main_vcl
+
+
+@dataclass(frozen=True)
+class Memory:
+    what: str
+    mib: float
+
+
+def after_load(varnish: Varnish, hosts: int) -> float:
+    Wrk(f"http://{varnish.address}:{varnish.port}", hosts=hosts, path="/page", seconds=3).result()
+    return varnish.resident_mib()
+
+
+def run() -> Iterator[Memory]:
+    with ExitStack() as stack:
+        stack.enter_context(Varnish("backend", BACKEND_VCL, ADDRESS, BACKEND_PORT))
+        with Varnish("plain", PLAIN_VCL, ADDRESS, PLAIN_PORT) as bare:
+            yield Memory("bare varnishd", after_load(bare, 1))
+        for routes in SIZES:
+            document = ghost(routes, port=GHOST_PORT, endpoint=(ADDRESS, BACKEND_PORT)).to_json()
+            with Varnish("ghost", main_vcl(""), ADDRESS, GHOST_PORT, document) as ours:
+                yield Memory(f"{routes:,} routes with two rules each", after_load(ours, routes))

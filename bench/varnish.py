@@ -1,0 +1,82 @@
+"""A varnishd for a benchmark: one socket, a VCL, and its child's CPU time and memory."""
+
+import os
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+VARNISHD = os.environ.get("VARNISH_GATEWAY_VARNISHD", "varnishd")
+VMOD_PATH = os.environ.get("VARNISH_GATEWAY_VMOD_PATH", "")
+TICK = os.sysconf("SC_CLK_TCK")
+PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
+
+
+@dataclass
+class Varnish:
+    """Runs while the block runs: `with Varnish(...) as varnish`."""
+
+    name: str
+    vcl: str
+    address: str
+    port: int
+    ghost: bytes = b""
+    """ghost.json, for a VCL that imports ghost."""
+
+    def __enter__(self) -> Self:
+        self._folder = tempfile.TemporaryDirectory(prefix="vgw-bench-")
+        folder = Path(self._folder.name)
+        (folder / "main.vcl").write_text(self.vcl)
+        (folder / "ghost.json").write_bytes(self.ghost)
+        command = [VARNISHD, "-F", "-n", str(folder / "work"), "-f", str(folder / "main.vcl")]
+        command += ["-a", f"http-{self.port}={self.address}:{self.port}", "-s", "malloc,64m"]
+        command += ["-a", f"ghost={folder / 'ghost.sock'},mode=600"]
+        command += ["-p", f"vmod_path={VMOD_PATH}", "-p", "vcc_feature=-err_unref"]
+        self._process = subprocess.Popen(
+            command,
+            env=os.environ | {"VARNISH_GATEWAY_GHOST_FOLDER": str(folder)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        while not (folder / "ghost.sock").exists():
+            if self._process.poll() is not None:
+                raise RuntimeError(f"varnishd of {self.name} ended with {self._process.returncode}")
+            time.sleep(0.05)
+        time.sleep(1)  # the child accepts a little later than its sockets appear
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.terminate()
+        self._process.wait()
+        self._folder.cleanup()
+
+    @property
+    def child(self) -> int:
+        tasks = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+        return int(tasks[0])
+
+    def cpu_seconds(self) -> float:
+        """User and system time of the child so far."""
+        return cpu_seconds(self.child)
+
+    def resident_mib(self) -> float:
+        """Resident memory of the child without its shared memory logs."""
+        return resident_mib(self.child)
+
+
+def cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICK
+
+
+def resident_mib(pid: int) -> float:
+    """Anonymous memory only: varnishd's logs are shared files that fill with use, whatever the routes."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) / 1024
+    raise RuntimeError(f"no RssAnon of {pid}")
