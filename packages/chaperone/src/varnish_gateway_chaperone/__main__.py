@@ -1,0 +1,88 @@
+"""The command line."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from varnish_gateway_chaperone import __version__, app, logs
+from varnish_gateway_chaperone.serving import DrainTimes
+from varnish_gateway_chaperone.supervisor import pid1
+from varnish_gateway_chaperone.varnish.daemon import find
+from varnish_gateway_common import names
+
+VARNISHD = "VARNISH_GATEWAY_VARNISHD"
+VMOD_PATH = "VARNISH_GATEWAY_VMOD_PATH"
+USAGE_EXIT_CODE = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse and run; the exit code. argparse, because each of a gateway's processes would pay for more."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    varnishd = find(options.varnishd)
+    if varnishd is None:
+        parser.error(f"varnishd: {options.varnishd} is not there: name it with --varnishd or {VARNISHD}")
+    options.varnishd = varnishd
+    log = logs.configure(is_verbose=options.verbose)
+    return pid1.run(lambda: int(options.start(parser, options, log)))
+
+
+def _run(_: argparse.ArgumentParser, options: argparse.Namespace, log: logs.Log) -> int:
+    host, port = options.web
+    return app.run(
+        app.Options(
+            state=options.state.resolve(),
+            manifests=options.endpoints.resolve(),
+            run=options.run.resolve(),
+            address=options.address,
+            web_address=host or options.address,
+            web_port=port,
+            varnishd=options.varnishd,
+            vmod_path=options.vmod_path,
+            drain=DrainTimes(options.drain_delay, options.drain_deadline),
+        ),
+        log.bind(gateway="/".join(options.state.resolve().parts[-2:])),
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("varnish-gateway-chaperone", description=sys.modules[__package__ or ""].__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_run(commands.add_parser("run", help="one chaperone for one Gateway"))
+    return parser
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--state", type=Path, required=True, metavar="DIR", help="STATE/<namespace>/<gateway>, as translated")
+    add("--endpoints", type=Path, required=True, metavar="FOLDER", help="manifests with EndpointSlices")
+    add("--run", type=Path, required=True, metavar="DIR", help="sockets and varnishd's files; a short path")
+    add("--web", type=place, default=("", names.WEB_PORT), metavar="ADDR:PORT", help="health, readiness, metrics")
+    add("--drain-delay", type=float, default=0.0, metavar="SECONDS", help="serve on for so long when leaving")
+    _add_common(parser)
+    parser.set_defaults(start=_run)
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--address", default="127.0.0.1", metavar="ADDR", help="listeners are opened there (default: %(default)s)")
+    add("--drain-deadline", type=float, default=30.0, metavar="SECONDS", help="connections older than this are cut")
+    add("--varnishd", default=os.environ.get(VARNISHD, "varnishd"), metavar="PATH", help=f"default: ${VARNISHD}, PATH")
+    add("--vmod-path", default=os.environ.get(VMOD_PATH) or None, metavar="DIR:DIR", help=f"default: ${VMOD_PATH}")
+    add("--verbose", action="store_true", help="say more")
+
+
+def place(text: str) -> tuple[str, int]:
+    """`ADDR:PORT`, `[ADDR]:PORT` or `:PORT`. Raises ArgumentTypeError."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdigit() or int(port) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not ADDR:PORT")
+    return host.strip("[]"), int(port)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,146 @@
+"""One chaperone for one Gateway, put together: sources, varnishd, ghost, report, web, and the loop between them."""
+
+import asyncio
+import signal
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from varnish_gateway_chaperone.dns import DnsResolver, NameWatch
+from varnish_gateway_chaperone.inputs import Inputs, Source
+from varnish_gateway_chaperone.logs import Log
+from varnish_gateway_chaperone.observe import Observer
+from varnish_gateway_chaperone.reload import GhostReload, VclReload
+from varnish_gateway_chaperone.report import ReportFile
+from varnish_gateway_chaperone.rounds import Parts, Rounds
+from varnish_gateway_chaperone.serving import DrainTimes, Serving
+from varnish_gateway_chaperone.sources.files import FileSource
+from varnish_gateway_chaperone.supervisor.tree import guarded
+from varnish_gateway_chaperone.varnish.arguments import Paths
+from varnish_gateway_chaperone.varnish.daemon import Program
+from varnish_gateway_chaperone.varnish.ghost import GhostClient
+from varnish_gateway_chaperone.varnish.statistics import Varnishstat
+from varnish_gateway_chaperone.web import Web
+
+BUG_SECONDS: Final = 1.0
+"""A round that failed by a mistake of ours costs a traceback and this pause."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says."""
+
+    state: Path
+    manifests: Path
+    run: Path
+    address: str
+    web_address: str
+    web_port: int
+    varnishd: str
+    vmod_path: str | None = None
+    drain: DrainTimes = field(default_factory=DrainTimes)
+
+
+class Chaperone:
+    """The loop: newest inputs in, one round at a time, until a signal says to leave."""
+
+    def __init__(self, options: Options, source: Source, log: Log) -> None:
+        paths = Paths(options.run)
+        self._options = options
+        self._source = source
+        self._log = log
+        self._news = asyncio.Event()
+        self._is_leaving = asyncio.Event()
+        self._inputs: Inputs | None = None
+        ghost, statistics = GhostClient(paths.ghost_socket), Varnishstat(Path(options.varnishd), paths.workdir)
+        program = Program(options.varnishd, paths, options.address, options.vmod_path)
+        self._serving = Serving(program, ghost, statistics, log, self._news.set, options.drain)
+        self._names = NameWatch(DnsResolver(), self._news.set, log)
+        parts = Parts(
+            paths,
+            self._serving,
+            GhostReload(ghost, paths),
+            VclReload(paths),
+            self._names,
+            ReportFile(options.state),
+        )
+        self._rounds = Rounds(parts, log)
+        self._web = Web(Observer(parts, self._rounds, ghost, statistics).pages())
+
+    async def run(self) -> int:
+        """Serve until a signal comes, then drain. The exit code."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal)
+        tasks = [
+            asyncio.create_task(guarded("source", self._follow, self._log), name="source"),
+            asyncio.create_task(guarded("web", self._serve_web, self._log), name="web"),
+        ]
+        try:
+            await self._loop()
+            await self._leave()
+        finally:
+            self._names.want(())
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        return 0
+
+    def _on_signal(self) -> None:
+        """The first says to leave, the second that it takes too long."""
+        if self._is_leaving.is_set():
+            self._serving.hasten.set()
+        self._is_leaving.set()
+        self._news.set()
+
+    async def _follow(self) -> None:
+        async for inputs in self._source.views():
+            self._inputs = inputs
+            self._news.set()
+
+    async def _serve_web(self) -> None:
+        try:
+            await self._web.serve(self._options.web_address, self._options.web_port)
+        except OSError as error:
+            place = f"{self._options.web_address}:{self._options.web_port}"
+            self._log.error("health and metrics are not served", reason=f"{place}: {error.strerror}")
+            await asyncio.sleep(BUG_SECONDS)
+
+    async def _loop(self) -> None:
+        while not self._is_leaving.is_set():
+            try:
+                async with asyncio.timeout(self._rounds.retry_seconds):
+                    await self._news.wait()
+            except TimeoutError:
+                pass
+            self._news.clear()
+            if not self._is_leaving.is_set():
+                await self._round()
+
+    async def _round(self) -> None:
+        """A bug costs one round, not the process."""
+        if self._inputs is None:
+            return
+        try:
+            await self._rounds.round(self._inputs)
+        except Exception:
+            self._log.exception("a round failed")
+            await asyncio.sleep(BUG_SECONDS)
+            self._news.set()
+
+    async def _leave(self) -> None:
+        self._log.info("leaving: connections are drained; a second signal cuts them")
+        self._serving.is_draining = True
+        self._rounds.publish()
+        await self._serving.end()
+        self._rounds.publish()
+
+
+def run(options: Options, log: Log) -> int:
+    """The `run` command. Its exit code."""
+
+    async def chaperone() -> int:
+        options.run.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return await Chaperone(options, FileSource(options.state, options.manifests), log).run()
+
+    return asyncio.run(chaperone())

@@ -1,0 +1,71 @@
+"""How a varnishd is emptied without losing a request: an iterator of steps (pure).
+
+The one who executes sends back what came of each step; whatever happens, the last step is Stop.
+"""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+
+SHORT_IDLE_SECONDS = 1
+
+
+@dataclass(frozen=True)
+class BecomeUnready:
+    """Say in /readyz and in the report that this gateway is leaving."""
+
+
+@dataclass(frozen=True)
+class ServeOn:
+    """Wait while clients are still being told to go elsewhere."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class CloseConnections:
+    """Ghost answers every request with Connection: close."""
+
+
+@dataclass(frozen=True)
+class ShortenIdle:
+    """Connections without a request are closed after this time."""
+
+    seconds: int
+
+
+@dataclass(frozen=True)
+class AwaitNoSessions:
+    """Wait until varnishd holds no client's connection, at most so long."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Stop:
+    """End varnishd."""
+
+
+Step = BecomeUnready | ServeOn | CloseConnections | ShortenIdle | AwaitNoSessions | Stop
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a step. One that failed does not hold up the next."""
+
+    is_hastened: bool = False
+    """Somebody does not want to wait any longer."""
+
+
+def steps(*, delay_seconds: float, deadline_seconds: float) -> Generator[Step, Outcome, None]:
+    """The steps in their order: connections end by themselves, then varnishd is stopped."""
+    for step in (
+        BecomeUnready(),
+        ServeOn(delay_seconds),
+        CloseConnections(),
+        ShortenIdle(SHORT_IDLE_SECONDS),
+        AwaitNoSessions(deadline_seconds),
+    ):
+        outcome = yield step
+        if outcome.is_hastened:
+            break
+    yield Stop()

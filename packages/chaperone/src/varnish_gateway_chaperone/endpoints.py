@@ -1,0 +1,162 @@
+"""EndpointSlices to endpoints of Services (pure)."""
+
+import ipaddress
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from varnish_gateway_chaperone.inputs import Slice, SliceEndpoint, SliceName, SlicePort
+from varnish_gateway_common.ghost import Endpoint
+from varnish_gateway_common.routing import Routing, Service, ServiceKey
+
+SERVICE_LABEL = "kubernetes.io/service-name"
+
+Table = dict[ServiceKey, tuple[Endpoint, ...]]
+Names = Mapping[str, tuple[str, ...]]
+"""Hostname -> its addresses."""
+
+_TABLE: TypeAdapter[Table] = TypeAdapter(Table)
+
+
+class _Read(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
+
+
+class _Metadata(_Read):
+    name: str
+    namespace: str | None = None
+    labels: dict[str, str] | None = None
+
+
+class _Port(_Read):
+    name: str | None = None
+    port: int | None = Field(default=None, ge=1, le=65535)
+    protocol: str | None = None
+
+
+class _Conditions(_Read):
+    ready: bool | None = None
+    serving: bool | None = None
+    terminating: bool | None = None
+
+
+class _Endpoint(_Read):
+    addresses: tuple[str, ...]
+    conditions: _Conditions | None = None
+    zone: str | None = None
+
+
+class _EndpointSlice(_Read):
+    metadata: _Metadata
+    address_type: str = Field(default="IPv4", alias="addressType")
+    ports: tuple[_Port, ...] | None = None
+    endpoints: tuple[_Endpoint, ...] | None = None
+
+
+def read_slice(content: Mapping[str, Any]) -> tuple[Slice | None, tuple[str, ...]]:
+    """The slice of a manifest, and what of it was refused; None: all of it, or it belongs to no Service."""
+    try:
+        found = _EndpointSlice.model_validate(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        return None, (f"EndpointSlice: {'.'.join(map(str, first['loc']))}: {first['msg']}",)
+    namespace = found.metadata.namespace or "default"
+    service = (found.metadata.labels or {}).get(SERVICE_LABEL)
+    if service is None:
+        return None, (f"EndpointSlice {namespace}/{found.metadata.name}: no label {SERVICE_LABEL}",)
+    endpoints, refused = _endpoints(found)
+    ports = tuple(
+        SlicePort(port.name or "", port.port)
+        for port in found.ports or ()
+        if port.port is not None and port.protocol in {None, "TCP"}
+    )
+    reasons = tuple(f"EndpointSlice {namespace}/{found.metadata.name}: {reason}" for reason in refused)
+    return Slice(namespace, found.metadata.name, service, ports, endpoints), reasons
+
+
+def _endpoints(found: _EndpointSlice) -> tuple[tuple[SliceEndpoint, ...], list[str]]:
+    if found.address_type not in {"IPv4", "IPv6"}:
+        return (), [f"addressType {found.address_type!r} is not supported, only IPv4 and IPv6"]
+    endpoints: list[SliceEndpoint] = []
+    refused: list[str] = []
+    for endpoint in found.endpoints or ():
+        state = _state(endpoint.conditions or _Conditions())
+        for text in endpoint.addresses:
+            address = _address(text, found.address_type)
+            if address is None:
+                refused.append(f"{text!r} is not an {found.address_type} address")
+            elif state is not None:
+                endpoints.append(SliceEndpoint(address, state, endpoint.zone))
+    return tuple(endpoints), refused
+
+
+def _state(conditions: _Conditions) -> Literal["ready", "draining"] | None:
+    """Null `ready` is true, null `serving` is `ready` (EndpointConditions)."""
+    if conditions.ready is not False:
+        return "ready"
+    if conditions.serving and conditions.terminating:
+        return "draining"
+    return None
+
+
+def _address(text: str, family: str) -> str | None:
+    """The canonical text of an address that a request may be sent to."""
+    try:
+        address = ipaddress.IPv4Address(text) if family == "IPv4" else ipaddress.IPv6Address(text)
+    except ValueError:
+        return None
+    is_scoped = isinstance(address, ipaddress.IPv6Address) and address.scope_id is not None
+    return None if is_scoped or address.is_unspecified or address.is_multicast else str(address)
+
+
+def merged_by_name(slices: Iterable[Slice]) -> tuple[Slice, ...]:
+    """One slice a name, the last one read, in the order of the names."""
+    by_name: dict[SliceName, Slice] = {(found.namespace, found.name): found for found in slices}
+    return tuple(by_name[name] for name in sorted(by_name))
+
+
+def table(routing: Routing, slices: Iterable[Slice], names: Names) -> Table:
+    """The endpoints of every Service that the routing names, in an order that only the content decides."""
+    by_service: defaultdict[tuple[str, str], list[Slice]] = defaultdict(list)
+    for found in slices:
+        by_service[found.namespace, found.service].append(found)
+    return {
+        key: _ordered(_resolved(service, names) if service.external_name else _sliced(service, by_service))
+        for key, service in routing.services.items()
+    }
+
+
+def dumped(endpoints: Table) -> bytes:
+    """Canonical JSON of the table."""
+    return _TABLE.dump_json(endpoints, exclude_defaults=True)
+
+
+def _sliced(service: Service, by_service: Mapping[tuple[str, str], list[Slice]]) -> Iterator[Endpoint]:
+    for found in by_service.get((service.namespace, service.name), ()):
+        for port in found.ports:
+            if port.name == service.port_name:
+                for end in found.endpoints:
+                    yield Endpoint(address=end.address, port=port.port, zone=end.zone, state=end.state)
+
+
+def _resolved(service: Service, names: Names) -> Iterator[Endpoint]:
+    external = service.external_name
+    if external is not None:
+        for address in names.get(external.hostname, ()):
+            yield Endpoint(address=address, port=external.port)
+
+
+def _ordered(endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
+    """By address and port, each once: a ready one wins over the same one draining."""
+    ordered = sorted(endpoints, key=lambda end: (_rank(end), end.state != "ready", end.zone or ""))
+    once: dict[tuple[str, int], Endpoint] = {}
+    for end in ordered:
+        once.setdefault((end.address, end.port), end)
+    return tuple(once.values())
+
+
+def _rank(end: Endpoint) -> tuple[int, int, int]:
+    address = ipaddress.ip_address(end.address)
+    return address.version, int(address), end.port

@@ -1,0 +1,58 @@
+"""What a chaperone is told, as one frozen value: documents as they were read, and the slices of endpoints."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+SliceName = tuple[str, str]
+"""namespace, name of an EndpointSlice."""
+
+
+@dataclass(frozen=True)
+class SlicePort:
+    """A port of an EndpointSlice."""
+
+    name: str
+    port: int
+
+
+@dataclass(frozen=True)
+class SliceEndpoint:
+    """An address of an EndpointSlice that may get requests."""
+
+    address: str
+    state: Literal["ready", "draining"]
+    zone: str | None = None
+
+
+@dataclass(frozen=True)
+class Slice:
+    """What counts of an EndpointSlice."""
+
+    namespace: str
+    name: str
+    service: str
+    ports: tuple[SlicePort, ...]
+    endpoints: tuple[SliceEndpoint, ...]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """One view; None where a document does not exist (yet)."""
+
+    pod: bytes | None = None
+    routing: bytes | None = None
+    vcl: bytes | None = None
+    slices: tuple[Slice, ...] = ()
+    mistakes: tuple[str, ...] = ()
+    """What of the slices was refused, each with its place."""
+    is_complete: bool = True
+    """False: the documents are there, the slices are still being read."""
+
+
+class Source(Protocol):
+    """Where inputs come from."""
+
+    def views(self) -> AsyncIterator[Inputs]:
+        """The documents at once, then complete views: the first one, and one after each change."""
+        ...

@@ -1,0 +1,117 @@
+"""What Prometheus gets, gathered when it asks: no counter lives here."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+VARNISH_COUNTERS: Final[dict[str, str]] = {
+    "MAIN.sess_conn": "Client connections accepted",
+    "MAIN.sess_drop": "Client connections dropped for want of threads",
+    "MAIN.sess_fail": "Client connections that could not be accepted",
+    "MAIN.client_req": "Good requests received",
+    "MAIN.client_req_400": "Requests refused as malformed",
+    "MAIN.cache_hit": "Requests answered from the cache",
+    "MAIN.cache_miss": "Requests that were not in the cache",
+    "MAIN.s_pass": "Requests passed",
+    "MAIN.s_pipe": "Requests piped",
+    "MAIN.s_synth": "Requests answered by the gateway itself",
+    "MAIN.backend_conn": "Connections to endpoints",
+    "MAIN.backend_reuse": "Connections to endpoints used again",
+    "MAIN.backend_fail": "Connections to endpoints that failed",
+    "MAIN.fetch_failed": "Fetches that failed",
+    "MAIN.threads_limited": "Times that no more threads could be made",
+    "MAIN.n_lru_nuked": "Objects pushed out of a full cache",
+    "MGT.child_panic": "Panics of the process that serves",
+}
+VARNISH_GAUGES: Final[dict[str, str]] = {
+    "MAIN.uptime": "Seconds that the process that serves has lived",
+    "MAIN.threads": "Worker threads",
+    "MAIN.n_object": "Objects in the cache",
+    "MAIN.n_vcl": "VCLs loaded",
+}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything that is measured, at one moment."""
+
+    gateway: str = ""
+    is_ready: bool = False
+    is_draining: bool = False
+    digests: dict[str, str] = field(default_factory=dict)
+    """Input -> digest of what is applied."""
+    reloads: dict[str, int] = field(default_factory=dict)
+    refusals: dict[str, int] = field(default_factory=dict)
+    restarts: dict[str, int] = field(default_factory=dict)
+    """Process -> how often it was started again."""
+    rules: int = 0
+    broken_rules: int = 0
+    endpoints: dict[str, int] = field(default_factory=dict)
+    """State -> how many."""
+    requests: dict[str, float] = field(default_factory=dict)
+    """Ghost's own counters."""
+    varnish: dict[str, int] = field(default_factory=dict)
+
+
+class _Facts(Collector):
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+
+    def collect(self) -> Iterable[Metric]:
+        facts = self._facts
+        info = {"gateway": facts.gateway} | {f"{name}_digest": value for name, value in facts.digests.items()}
+        yield InfoMetricFamily("varnish_gateway", "What is applied.", info)
+        yield _gauge("ready", "Whether a good configuration serves.", facts.is_ready)
+        yield _gauge("draining", "Whether this gateway is leaving.", facts.is_draining)
+        yield _gauge("rules", "Rules in effect.", facts.rules)
+        yield _gauge("broken_rules", "Rules that could not be compiled.", facts.broken_rules)
+        yield _labelled_gauge("endpoints", "Endpoints in effect.", "state", facts.endpoints)
+        yield _counter("reloads", "Inputs that were taken.", "input", facts.reloads)
+        yield _counter("refusals", "Inputs that were refused.", "input", facts.refusals)
+        yield _counter("restarts", "Processes that were started again.", "process", facts.restarts)
+        yield _counter("ghost_requests", "Requests by ghost's own account.", "kind", facts.requests)
+        yield from _varnish(facts.varnish)
+
+
+def exposition(facts: Facts) -> bytes:
+    """The text of /metrics."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Facts(facts))
+    return generate_latest(registry)
+
+
+def _gauge(name: str, about: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"varnish_gateway_{name}", about, value)
+
+
+def _labelled_gauge(name: str, about: str, label: str, values: dict[str, int]) -> Metric:
+    family = GaugeMetricFamily(f"varnish_gateway_{name}", about, labels=[label])
+    for key, value in values.items():
+        family.add_metric([key], value)
+    return family
+
+
+def _counter(name: str, about: str, label: str, values: dict[str, int] | dict[str, float]) -> Metric:
+    family = CounterMetricFamily(f"varnish_gateway_{name}", about, labels=[label])
+    for key, value in values.items():
+        family.add_metric([key], value)
+    return family
+
+
+def _varnish(counters: dict[str, int]) -> Iterable[Metric]:
+    for name, about in VARNISH_COUNTERS.items():
+        if name in counters:
+            yield CounterMetricFamily(_varnish_name(name), about, counters[name])
+    for name, about in VARNISH_GAUGES.items():
+        if name in counters:
+            yield GaugeMetricFamily(_varnish_name(name), about, counters[name])
+
+
+def _varnish_name(name: str) -> str:
+    return f"varnish_{name.lower().replace('.', '_')}"

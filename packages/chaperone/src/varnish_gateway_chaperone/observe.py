@@ -1,0 +1,73 @@
+"""The pages of a chaperone's web: what is asked for is gathered when it is asked for."""
+
+from collections import Counter
+
+from varnish_gateway_chaperone.metrics import CONTENT_TYPE, VARNISH_COUNTERS, VARNISH_GAUGES, Facts, exposition
+from varnish_gateway_chaperone.rounds import Parts, Rounds
+from varnish_gateway_chaperone.varnish.ghost import Ghost, GhostError
+from varnish_gateway_chaperone.varnish.statistics import Statistics, StatisticsError
+from varnish_gateway_chaperone.web import Answer, Page
+
+
+class Observer:
+    """Answers from the parts as they are."""
+
+    def __init__(self, parts: Parts, rounds: Rounds, ghost: Ghost, statistics: Statistics) -> None:
+        self._parts = parts
+        self._rounds = rounds
+        self._ghost = ghost
+        self._statistics = statistics
+
+    def pages(self) -> dict[str, Page]:
+        """Path -> page."""
+        return {"/healthz": self.healthz, "/readyz": self.readyz, "/metrics": self.metrics}
+
+    @property
+    def is_ready(self) -> bool:
+        """A good configuration serves, and this gateway is not leaving."""
+        return self._rounds.is_serving and not self._parts.serving.is_draining
+
+    async def healthz(self) -> Answer:
+        """The chaperone itself lives; what it supervises is for it to heal, not for a restart of the pod."""
+        return Answer(200, b"ok\n")
+
+    async def readyz(self) -> Answer:
+        """Whether requests should be sent here."""
+        return Answer(200, b"ready\n") if self.is_ready else Answer(503, b"not ready\n")
+
+    async def metrics(self) -> Answer:
+        """Prometheus' text format."""
+        return Answer(200, exposition(await self.facts()), CONTENT_TYPE)
+
+    async def facts(self) -> Facts:
+        """What is measured, now; what cannot be asked is left out."""
+        parts, report = self._parts, self._rounds.report
+        applied, varnishd = parts.ghost.applied, parts.serving.varnishd
+        running = parts.ghost.running
+        endpoints = applied.endpoints if applied else {}
+        return Facts(
+            gateway=varnishd.pod.pod.gateway if varnishd else "",
+            is_ready=self.is_ready,
+            is_draining=report.is_draining,
+            digests={"pod": report.pod_digest, "routing": report.routing_digest, "vcl": report.vcl_digest},
+            reloads={"routing": parts.ghost.reloads, "vcl": parts.vcl.reloads},
+            refusals={"routing": parts.ghost.refusals, "vcl": parts.vcl.refusals},
+            restarts={"varnishd": parts.serving.varnishd_restarts, "worker": parts.serving.worker_restarts},
+            rules=running.rules if running else 0,
+            broken_rules=len(report.broken_rules),
+            endpoints=dict(Counter(end.state for ends in endpoints.values() for end in ends)),
+            requests=await self._requests(),
+            varnish=await self._varnish(),
+        )
+
+    async def _requests(self) -> dict[str, float]:
+        try:
+            return dict((await self._ghost.status()).requests)
+        except GhostError:
+            return {}
+
+    async def _varnish(self) -> dict[str, int]:
+        try:
+            return await self._statistics.read(*VARNISH_COUNTERS, *VARNISH_GAUGES)
+        except StatisticsError:
+            return {}

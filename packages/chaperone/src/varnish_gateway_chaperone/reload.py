@@ -1,0 +1,146 @@
+"""Desired against applied: what differs is reloaded, what is refused leaves the last good one running.
+
+ghost.json   candidate file -> POST reload -> the digest that ghost answers with -> renamed
+main.vcl     vcl.load -> vcl.use -> kept as last-good.vcl
+"""
+
+import os
+from pathlib import Path
+
+from varnish_gateway_chaperone.merge import Merged
+from varnish_gateway_chaperone.varnish.arguments import Paths
+from varnish_gateway_chaperone.varnish.ghost import Ghost, GhostLostError, GhostRefusedError, Running
+from varnish_gateway_chaperone.varnish.vcl import VclError, Vcls
+from varnish_gateway_common.document import digest
+from varnish_gateway_common.files import write_if_changed
+from varnish_gateway_common.report import Refusal
+
+
+class GhostReload:
+    """What ghost runs, and how it gets the next."""
+
+    def __init__(self, ghost: Ghost, paths: Paths) -> None:
+        self._ghost = ghost
+        self._paths = paths
+        self._is_seed = False
+        self._refused = ""
+        self.running: Running | None = None
+        self.applied: Merged | None = None
+        self.refusal: Refusal | None = None
+        self.reloads = 0
+        self.refusals = 0
+
+    @property
+    def has_file(self) -> bool:
+        """Whether a ghost that starts finds something to serve."""
+        return self._paths.ghost.exists()
+
+    def seed(self, merged: Merged) -> None:
+        """The very first ghost.json, when no ghost runs that could be asked. Raises OSError."""
+        if not self.has_file:
+            _write(self._paths.ghost, merged.content)
+            self._is_seed = True
+
+    async def apply(self, merged: Merged) -> bool:
+        """Make ghost run it; True when it did not before. Raises GhostLostError, and OSError for a full disk."""
+        if self.applied is not None and merged.digest == self.applied.digest:
+            self.refusal = None
+            return False
+        if self.refusal is not None and merged.digest == self._refused:
+            return False
+        if self.running is None:
+            self.running = await self._ghost.status()
+        if self.running.digest != merged.digest:
+            return await self._reload(merged)
+        self._took(merged, self.running)
+        return True
+
+    def forget(self) -> None:
+        """Another process serves: ask it anew what it runs."""
+        self.running = None
+        self.applied = None
+
+    async def _reload(self, merged: Merged) -> bool:
+        _write(self._paths.ghost_candidate, merged.content)
+        try:
+            running = await self._ghost.reload()
+        except GhostRefusedError as refused:
+            self._refuse(merged, str(refused))
+            return False
+        if running.digest != merged.digest:
+            raise GhostLostError(f"ghost runs {running.digest[:12]}, not {merged.digest[:12]}")
+        self._paths.ghost_candidate.replace(self._paths.ghost)
+        self._took(merged, running)
+        return True
+
+    def _took(self, merged: Merged, running: Running) -> None:
+        self.running = running
+        self.applied = merged
+        self.refusal = None
+        self.reloads += 1
+        self._is_seed = False
+
+    def _refuse(self, merged: Merged, message: str) -> None:
+        self.refusals += 1
+        self._refused = merged.digest
+        self.refusal = Refusal(input="routing", digest=merged.routing_digest, message=message)
+        self._paths.ghost_candidate.unlink(missing_ok=True)
+        if self._is_seed:
+            self._paths.ghost.unlink(missing_ok=True)
+
+
+class VclReload:
+    """Which VCL varnishd uses, and how it gets the next."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._paths = paths
+        self.refusal: Refusal | None = None
+        self.reloads = 0
+        self.refusals = 0
+
+    async def apply(self, vcls: Vcls, vcl: bytes | None) -> bool:
+        """Make varnishd use it, or at first the last good one; True when another VCL is in use than before.
+
+        Raises CliLostError, and OSError for a full disk.
+        """
+        if vcl is not None and await self._use_new(vcls, vcl):
+            return True
+        return not vcls.active_digest and await self._use_last_good(vcls)
+
+    async def _use_new(self, vcls: Vcls, vcl: bytes) -> bool:
+        wanted = digest(vcl)
+        if wanted == vcls.active_digest:
+            self.refusal = None
+            return False
+        if self.refusal and self.refusal.digest == wanted:
+            return False
+        try:
+            await vcls.use(vcl)
+        except VclError as refused:
+            self.refusals += 1
+            self.refusal = Refusal(input="vcl", digest=wanted, message=str(refused))
+            return False
+        self.refusal = None
+        self.reloads += 1
+        write_if_changed(self._paths.last_good_vcl, vcl)
+        return True
+
+    async def _use_last_good(self, vcls: Vcls) -> bool:
+        try:
+            vcl = self._paths.last_good_vcl.read_bytes()
+            await vcls.use(vcl)
+        except (FileNotFoundError, VclError):
+            return False
+        return True
+
+
+def _write(path: Path, content: bytes) -> None:
+    """No sync: after a crash of the machine the next start writes it anew. A part of a file is not left behind."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,200 @@
+"""One round: the newest inputs are made to serve, and what was done is said in one sentence."""
+
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from varnish_gateway_chaperone.desired import Desired
+from varnish_gateway_chaperone.dns import NameWatch
+from varnish_gateway_chaperone.inputs import Inputs
+from varnish_gateway_chaperone.logs import Log
+from varnish_gateway_chaperone.merge import DocumentError, Merged, parse_pod, routing_of
+from varnish_gateway_chaperone.reload import GhostReload, VclReload
+from varnish_gateway_chaperone.report import ReportFile, pod_name
+from varnish_gateway_chaperone.serving import Serving
+from varnish_gateway_chaperone.supervisor.tree import Backoff
+from varnish_gateway_chaperone.varnish.arguments import Paths
+from varnish_gateway_chaperone.varnish.cli import CliLostError, CliRefusedError
+from varnish_gateway_chaperone.varnish.daemon import Varnishd
+from varnish_gateway_chaperone.varnish.ghost import GhostLostError
+from varnish_gateway_common.report import BrokenRule, Refusal, Report
+
+PATIENCE_SECONDS: Final = 1.0
+"""A process that just started may not answer for so long before it is worth a line."""
+
+
+@dataclass
+class Parts:
+    """What a round works with."""
+
+    paths: Paths
+    serving: Serving
+    ghost: GhostReload
+    vcl: VclReload
+    names: NameWatch
+    report: ReportFile
+
+
+class Rounds:
+    """Rounds, one after the other, and what they have brought about so far."""
+
+    def __init__(self, parts: Parts, log: Log) -> None:
+        self._parts = parts
+        self._log = log
+        self._desired = Desired()
+        self._backoff = Backoff(first_seconds=0.02, cap_seconds=5.0)
+        self._retry_seconds: float | None = None
+        self._worker: int | None = None
+        self._said: frozenset[Refusal] = frozenset()
+        self._said_broken: tuple[BrokenRule, ...] = ()
+        self._is_first = True
+
+    async def round(self, inputs: Inputs) -> None:
+        """Take the inputs as far as they go now; what the world refuses for the moment is tried again."""
+        self._take(inputs)
+        try:
+            await self._serve()
+            self._retry_seconds = None
+            self._backoff.reset()
+        except CliLostError as error:
+            await self._parts.serving.lost(str(error))
+        except CliRefusedError as error:
+            self._postpone("varnishd refuses a command", error.message)
+        except GhostLostError as error:
+            self._postpone("ghost is not reached", str(error))
+        except OSError as error:
+            self._postpone("a file could not be written", str(error), patience_seconds=0)
+        self.publish()
+
+    @property
+    def retry_seconds(self) -> float | None:
+        """When the next round is due without any news; None: never."""
+        due = [after for after in (self._retry_seconds, self._parts.serving.retry_seconds) if after is not None]
+        return min(due, default=None)
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether a good configuration serves: not necessarily the newest."""
+        varnishd = self._parts.serving.varnishd
+        is_up = varnishd is not None and varnishd.is_running and varnishd.worker is not None
+        return is_up and self._parts.ghost.applied is not None
+
+    @property
+    def report(self) -> Report:
+        """What runs now."""
+        parts = self._parts
+        varnishd, applied = parts.serving.varnishd, parts.ghost.applied
+        return Report(
+            version=1,
+            pod=pod_name(),
+            is_serving=self.is_serving,
+            is_draining=parts.serving.is_draining,
+            pod_digest=varnishd.pod.digest if varnishd else "",
+            routing_digest=applied.routing_digest if applied else "",
+            vcl_digest=varnishd.vcls.active_digest if varnishd else "",
+            refusals=self._refusals,
+            broken_rules=parts.ghost.running.broken if parts.ghost.running else (),
+        )
+
+    def publish(self) -> None:
+        """Log what is new, write the report."""
+        self._say_refusals()
+        self._say_broken()
+        try:
+            self._parts.report.write(self.report)
+        except OSError as error:
+            self._postpone("report.json could not be written", str(error), patience_seconds=0)
+
+    def _take(self, inputs: Inputs) -> None:
+        self._desired.take(inputs)
+        if self._is_first:
+            self._is_first = False
+            self._adopt()
+        routing = self._desired.routing.good
+        self._parts.names.want(routing.hostnames if routing else ())
+
+    def _adopt(self) -> None:
+        """What a chaperone that ran here before left as last good stands in for documents that are not good now."""
+        paths, pod, routing = self._parts.paths, self._desired.pod, self._desired.routing
+        with suppress(OSError, DocumentError):
+            last_good = parse_pod(paths.last_good_pod.read_bytes())
+            self._parts.serving.remember(last_good)
+            pod.good = pod.good or last_good
+        if routing.good is None:
+            with suppress(OSError, DocumentError):
+                routing.good = routing_of(paths.ghost.read_bytes())
+
+    async def _serve(self) -> None:
+        parts, desired = self._parts, self._desired
+        merged = desired.merged(parts.names.addresses)
+        pod = desired.pod.good
+        varnishd = await parts.serving.ensure(pod) if pod else None
+        self._notice_worker(varnishd)
+        if merged and self._worker is None:
+            parts.ghost.seed(merged)
+        if varnishd is None:
+            return
+        if self._worker is not None and merged:
+            await self._reload_ghost(merged)
+        await self._reload_vcl(varnishd)
+        if self._worker is None and varnishd.vcls.active_digest and parts.ghost.has_file:
+            await self._start_worker(varnishd, merged)
+
+    def _notice_worker(self, varnishd: Varnishd | None) -> None:
+        """Another process serves: what ghost runs there is to be asked."""
+        worker = varnishd.worker if varnishd else None
+        if worker != self._worker:
+            self._worker = worker
+            self._parts.ghost.forget()
+
+    async def _start_worker(self, varnishd: Varnishd, merged: Merged | None) -> None:
+        await varnishd.start_worker()
+        self._notice_worker(varnishd)
+        if merged:
+            await self._reload_ghost(merged)
+
+    async def _reload_ghost(self, merged: Merged) -> None:
+        begun = time.perf_counter()
+        if await self._parts.ghost.apply(merged):
+            running = self._parts.ghost.running
+            rules, endpoints = (running.rules, running.endpoints) if running else (0, 0)
+            what = f"reloaded routing {merged.routing_digest[:4]}…: {rules} rules, {endpoints} endpoints"
+            self._log.info(f"{what} in {_milliseconds(begun)} ms")
+
+    async def _reload_vcl(self, varnishd: Varnishd) -> None:
+        begun = time.perf_counter()
+        if await self._parts.vcl.apply(varnishd.vcls, self._desired.vcl):
+            self._log.info(f"VCL {varnishd.vcls.active_digest[:4]}… is in use after {_milliseconds(begun)} ms")
+
+    def _postpone(self, what: str, reason: str, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
+        self._retry_seconds = self._backoff.after(0)
+        say = self._log.warning if self._retry_seconds >= patience_seconds else self._log.debug
+        say(f"{what}; tried again", reason=reason, delay_seconds=self._retry_seconds)
+
+    @property
+    def _refusals(self) -> tuple[Refusal, ...]:
+        parts = self._parts
+        applied = (parts.serving.refusal, parts.ghost.refusal, parts.vcl.refusal)
+        return self._desired.refusals + tuple(refusal for refusal in applied if refusal)
+
+    def _say_refusals(self) -> None:
+        refusals = frozenset(self._refusals)
+        for refusal in sorted(refusals - self._said, key=lambda refusal: (refusal.input, refusal.message)):
+            if refusal.input == "endpoints":
+                self._log.warning("endpoints are refused", message=refusal.message)
+            else:
+                self._log.error(f"{refusal.input} is refused; the last good one stays", message=refusal.message)
+        self._said = refusals
+
+    def _say_broken(self) -> None:
+        running = self._parts.ghost.running
+        if running and running.broken != self._said_broken:
+            for broken in set(running.broken) - set(self._said_broken):
+                where = {"route": broken.route, "rule": broken.index}
+                self._log.warning("a rule is broken and answers 500", **where, reason=broken.reason)
+            self._said_broken = running.broken
+
+
+def _milliseconds(begun: float) -> int:
+    return round(1000 * (time.perf_counter() - begun))

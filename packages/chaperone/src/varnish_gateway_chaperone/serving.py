@@ -1,0 +1,247 @@
+"""The varnishd of one gateway: started, watched, started again after a crash, emptied and stopped."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from varnish_gateway_chaperone import drain
+from varnish_gateway_chaperone.logs import Log
+from varnish_gateway_chaperone.merge import ParsedPod
+from varnish_gateway_chaperone.supervisor.tree import Backoff, how_it_ended
+from varnish_gateway_chaperone.varnish.cli import CliError, CliRefusedError
+from varnish_gateway_chaperone.varnish.daemon import PortInUseError, Program, StartError, Varnishd, ports_in_use
+from varnish_gateway_chaperone.varnish.ghost import Ghost, GhostError
+from varnish_gateway_chaperone.varnish.statistics import Statistics, StatisticsError, live_sessions
+from varnish_gateway_common.files import write_if_changed
+from varnish_gateway_common.report import Refusal
+
+LOOK_SECONDS: Final = 0.5
+SESSIONS_POLL_SECONDS: Final = 0.1
+HASTE_POLL_SECONDS: Final = 0.1
+
+
+@dataclass(frozen=True)
+class DrainTimes:
+    """How long leaving may take."""
+
+    delay_seconds: float = 0.0
+    deadline_seconds: float = 30.0
+
+
+class Serving:
+    """One varnishd at a time, for the newest pod.json that varnishd takes."""
+
+    def __init__(
+        self,
+        program: Program,
+        ghost: Ghost,
+        statistics: Statistics,
+        log: Log,
+        wake: Callable[[], None],
+        times: DrainTimes = DrainTimes(),
+    ) -> None:
+        self._times = times
+        self._program = program
+        self._ghost = ghost
+        self._statistics = statistics
+        self._log = log
+        self._wake = wake
+        self._backoff = Backoff()
+        self._not_before = 0.0
+        self._started_at = 0.0
+        self._watching: asyncio.Task[None] | None = None
+        self._refused_pod = ""
+        self._last_good: ParsedPod | None = None
+        self.varnishd: Varnishd | None = None
+        self.refusal: Refusal | None = None
+        self.is_draining = False
+        self.hasten = asyncio.Event()
+        self.varnishd_restarts = 0
+        self.worker_restarts = 0
+
+    @property
+    def retry_seconds(self) -> float | None:
+        """When to try again; None: nothing is due."""
+        return max(self._not_before - time.monotonic(), 0.0) if self._not_before else None
+
+    async def ensure(self, wanted: ParsedPod) -> Varnishd | None:
+        """A varnishd for this pod.json, or for the last good one when varnishd refuses it; None: not now."""
+        pod = self._last_good if self._last_good and wanted.digest == self._refused_pod else wanted
+        if self.varnishd and not self.varnishd.is_running:
+            await self._bury(self.varnishd)
+        if self.varnishd and self.varnishd.pod.digest != pod.digest:
+            await self._replace(self.varnishd, pod)
+        if self.varnishd is None and time.monotonic() >= self._not_before:
+            self._not_before = 0.0
+            await self._start(pod)
+        elif self.varnishd and self.varnishd.pod.digest == wanted.digest:
+            self._is_as_wanted()
+        return self.varnishd
+
+    def remember(self, pod: ParsedPod) -> None:
+        """The last good pod.json of a chaperone that ran here before."""
+        self._last_good = pod
+
+    async def end(self) -> None:
+        """Empty varnishd without losing a request, and stop it."""
+        if self.varnishd:
+            await self._drain(self.varnishd, self._times.delay_seconds)
+
+    async def lost(self, reason: str) -> None:
+        """varnishd cannot be talked to any more: it is killed, and started again by the next `ensure`."""
+        if self.varnishd and self.varnishd.is_running:
+            self._log.error("varnishd does not answer and is killed", reason=reason)
+            self._unwatch()
+            await self.varnishd.kill()
+        self._wake()
+
+    def _is_as_wanted(self) -> None:
+        """What was refused is not wanted any more."""
+        self.refusal = None
+        self._refused_pod = ""
+        self._not_before = 0.0
+
+    async def _start(self, pod: ParsedPod) -> None:
+        begun = time.monotonic()
+        try:
+            self.varnishd = await self._program.start(pod, self._log)
+        except StartError as error:
+            self._failed(pod, error)
+            return
+        self._started_at = time.monotonic()
+        self._log.debug("varnishd is up", milliseconds=round(1000 * (self._started_at - begun)))
+        if pod.digest != self._refused_pod:
+            self.refusal = None
+            self._keep(pod)
+        self._watching = asyncio.create_task(self._watch(self.varnishd), name="watch of varnishd")
+
+    def _keep(self, pod: ParsedPod) -> None:
+        self._last_good = pod
+        try:
+            write_if_changed(self._program.paths.last_good_pod, pod.content)
+        except OSError as error:
+            self._log.warning("the last good pod.json could not be kept", reason=str(error))
+
+    def _failed(self, pod: ParsedPod, error: StartError) -> None:
+        """Another's port may become free; anything else is the pod.json's fault when there was a better one."""
+        delay = self._backoff.after(0)
+        self._refuse(pod, str(error), delay)
+        if self._last_good and self._last_good.digest != pod.digest and not isinstance(error, PortInUseError):
+            self._refused_pod = pod.digest
+            delay = 0.0
+        self._not_before = time.monotonic() + delay
+        self._wake()
+
+    def _refuse(self, pod: ParsedPod, message: str, delay: float) -> None:
+        refusal = Refusal(input="pod", digest=pod.digest, message=message)
+        say = self._log.debug if refusal == self.refusal else self._log.error
+        say("varnishd does not start; tried again", message=message, delay_seconds=round(delay, 1))
+        self.refusal = refusal
+
+    async def _bury(self, varnishd: Varnishd) -> None:
+        """A varnishd that died: wait before the next when it did not live long."""
+        self._unwatch()
+        code = await varnishd.child.wait()
+        delay = self._backoff.after(time.monotonic() - self._started_at)
+        self._log.error(f"varnishd {how_it_ended(code)}; started again", delay_seconds=round(delay, 1))
+        self.varnishd = None
+        self.varnishd_restarts += 1
+        self._not_before = time.monotonic() + delay
+
+    async def _replace(self, varnishd: Varnishd, pod: ParsedPod) -> None:
+        """Sockets, storage or arguments changed: only another varnishd can have them."""
+        kept = {socket.port for socket in varnishd.pod.pod.sockets}
+        taken = [port for port in ports_in_use(pod.pod, self._program.address) if port not in kept]
+        if taken:
+            delay = self._backoff.after(0)
+            self._refuse(pod, f"port {taken[0]} of {self._program.address} is in use by another process", delay)
+            self._not_before = time.monotonic() + delay
+            return
+        self._log.info("pod.json changed: varnishd is drained and started anew")
+        await self._drain(varnishd, delay_seconds=0)
+        self._backoff.reset()
+        self._not_before = 0.0
+
+    async def _watch(self, varnishd: Varnishd) -> None:
+        """Notice when varnishd ends, hangs, or has another process serve."""
+        ended = asyncio.create_task(varnishd.child.wait(), name="end of varnishd")
+        try:
+            while not ended.done():
+                await asyncio.wait({ended}, timeout=LOOK_SECONDS)
+                if not ended.done():
+                    await self._look(varnishd)
+        finally:
+            ended.cancel()
+        self._wake()
+
+    async def _look(self, varnishd: Varnishd) -> None:
+        before = varnishd.worker
+        try:
+            is_other = await varnishd.look()
+        except CliRefusedError as error:
+            self._log.warning("varnishd does not say who serves", message=error.message)
+            return
+        except CliError as error:
+            if varnishd.is_running:
+                self._log.error("varnishd does not answer and is killed", reason=str(error))
+                await varnishd.kill()
+            return
+        if is_other and before is not None:
+            self.worker_restarts += varnishd.worker is None
+            said = "died" if varnishd.worker is None else "is another one"
+            self._log.warning(f"the process that serves {said}", before=before, now=varnishd.worker)
+        if is_other:
+            self._wake()
+
+    def _unwatch(self) -> None:
+        if self._watching:
+            self._watching.cancel()
+            self._watching = None
+
+    async def _drain(self, varnishd: Varnishd, delay_seconds: float) -> None:
+        plan = drain.steps(delay_seconds=delay_seconds, deadline_seconds=self._times.deadline_seconds)
+        self._unwatch()
+        begun = time.monotonic()
+        step = next(plan)
+        while not isinstance(step, drain.Stop):
+            await self._execute(step, varnishd)
+            step = plan.send(drain.Outcome(is_hastened=self.hasten.is_set() or not varnishd.is_running))
+        await varnishd.stop()
+        self.varnishd = None
+        self._log.info(f"drained varnishd in {time.monotonic() - begun:.1f} s")
+
+    async def _execute(self, step: drain.Step, varnishd: Varnishd) -> None:
+        """One step; what cannot be done is said, and the next one follows."""
+        try:
+            match step:
+                case drain.ServeOn(seconds):
+                    await self._pause(seconds)
+                case drain.CloseConnections():
+                    await self._ghost.drain()
+                case drain.ShortenIdle(seconds):
+                    await varnishd.cli.command("param.set", "timeout_idle", str(seconds))
+                case drain.AwaitNoSessions(seconds):
+                    await self._await_no_sessions(seconds)
+        except (CliError, GhostError, StatisticsError) as error:
+            self._log.warning("a step of the drain failed", step=type(step).__name__, reason=str(error))
+
+    async def _await_no_sessions(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while not self.hasten.is_set():
+            left = live_sessions(await self._statistics.read("MEMPOOL.sess*.live"))
+            if left == 0:
+                return
+            if time.monotonic() >= end:
+                self._log.warning(f"{left} connections are cut: they did not end within {seconds:g} s")
+                return
+            await self._pause(SESSIONS_POLL_SECONDS)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, unless somebody is in haste."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.hasten.wait()
+        except TimeoutError:
+            pass

@@ -1,0 +1,145 @@
+"""Inputs from files: a gateway's folder of documents, and a folder of manifests with EndpointSlices."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from watchfiles import Change, awatch
+
+from varnish_gateway_chaperone.endpoints import merged_by_name, read_slice
+from varnish_gateway_chaperone.inputs import Inputs, Slice
+from varnish_gateway_common import names
+from varnish_gateway_common.manifests import Contents, Folder
+
+QUIET_MS: Final = 20
+"""Changes that follow each other faster are taken together, ..."""
+GATHER_MS: Final = 200
+"""... for so long at most."""
+LOOK_AGAIN_MS: Final = 5000
+"""What a watch can miss (a folder replaced by another) is found by looking."""
+
+FileChange = tuple[Change, str]
+
+DOCUMENTS: Final = frozenset({names.POD, names.ROUTING, names.VCL})
+
+
+class FileSource:
+    """Reads the documents of STATE/<namespace>/<gateway>/ and the EndpointSlices of a folder."""
+
+    def __init__(self, state: Path, manifests: Path) -> None:
+        self._state = state
+        self._manifests = manifests
+        self._slices = SliceFolder(manifests)
+
+    async def views(self) -> AsyncIterator[Inputs]:
+        """The documents at once, then complete views. Raises OSError when the folder of manifests cannot be read."""
+        yield self._documents()
+        while True:
+            async for _ in self._changes():
+                yield await asyncio.to_thread(self._view)
+
+    async def _changes(self) -> AsyncIterator[None]:
+        """Once when the watch stands, so that nothing falls between watching and reading, then at each change."""
+        places = (self._state, self._manifests)
+        before = [_identity(path) for path in places]
+        watched = [path for path in places if path.is_dir()]
+        if not watched:
+            yield
+            await asyncio.sleep(LOOK_AGAIN_MS / 1000)
+            return
+        changes = self._watch(watched)
+        coming = asyncio.create_task(anext(changes), name="watch of files")
+        await asyncio.sleep(0)  # the watch stands when its task first waits
+        yield
+        try:
+            while before == [_identity(path) for path in places]:
+                if await coming:
+                    yield
+                coming = asyncio.create_task(anext(changes), name="watch of files")
+        finally:
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)
+
+    def _watch(self, paths: list[Path]) -> AsyncGenerator[set[FileChange], None]:
+        return awatch(
+            *paths,
+            watch_filter=self._is_ours,
+            debounce=GATHER_MS,
+            step=QUIET_MS,
+            rust_timeout=LOOK_AGAIN_MS,
+            yield_on_timeout=True,
+        )
+
+    def _is_ours(self, _: Change, path: str) -> bool:
+        file = Path(path)
+        is_document = file.parent == self._state and file.name in DOCUMENTS
+        is_manifest = not file.name.startswith(".") and (file.suffix in {".yaml", ".yml"} or not file.suffix)
+        return is_document or (is_manifest and file.is_relative_to(self._manifests))
+
+    def _documents(self) -> Inputs:
+        pod, routing, vcl = (_content(self._state / name) for name in (names.POD, names.ROUTING, names.VCL))
+        return Inputs(pod, routing, vcl, is_complete=False)
+
+    def _view(self) -> Inputs:
+        slices, mistakes = self._slices.read()
+        return replace(self._documents(), slices=slices, mistakes=mistakes, is_complete=True)
+
+
+class SliceFolder:
+    """The EndpointSlices of a folder; a file that breaks keeps the slices that it had."""
+
+    def __init__(self, root: Path) -> None:
+        self._folder = Folder(root, containing=b"EndpointSlice")
+        self._read: dict[Path, tuple[Contents, tuple[Slice, ...], tuple[str, ...]]] = {}
+        self._all: tuple[tuple[Slice, ...], tuple[str, ...]] = ((), ())
+
+    def read(self) -> tuple[tuple[Slice, ...], tuple[str, ...]]:
+        """All slices, and what was refused with its place: the same objects as long as nothing changed."""
+        files = self._folder.read()
+        known = self._read
+        self._read = {path: self._file(path, contents) for path, contents in files.items()}
+        is_same = len(known) == len(self._read) and all(known.get(path) is found for path, found in self._read.items())
+        if not is_same:
+            slices = merged_by_name(found for _, of_file, _ in self._read.values() for found in of_file)
+            self._all = slices, tuple(mistake for _, _, of_file in self._read.values() for mistake in of_file)
+        return self._all
+
+    def _file(self, path: Path, contents: Contents) -> tuple[Contents, tuple[Slice, ...], tuple[str, ...]]:
+        last = self._read.get(path)
+        if last and last[0] is contents:
+            return last
+        slices, mistakes = _slices(contents)
+        if contents.mistakes and last:
+            slices = last[1]
+        return contents, slices, (*map(str, contents.mistakes), *mistakes)
+
+
+def _slices(contents: Contents) -> tuple[tuple[Slice, ...], list[str]]:
+    slices: list[Slice] = []
+    mistakes: list[str] = []
+    for manifest in contents.manifests:
+        if manifest.content["kind"] != "EndpointSlice":
+            continue
+        found, refused = read_slice(manifest.content)
+        mistakes.extend(f"{manifest.file}:{manifest.line}: {reason}" for reason in refused)
+        if found:
+            slices.append(found)
+    return tuple(slices), mistakes
+
+
+def _content(path: Path) -> bytes | None:
+    """A file that cannot be read is as good as none: the last good one stays."""
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_dev, stat.st_ino

@@ -1,0 +1,118 @@
+"""The arguments of varnishd (pure)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from varnish_gateway_common import names
+from varnish_gateway_common.pod import Pod, PodSocket
+
+PARAMETERS: Final[dict[str, str]] = {
+    # What clients and endpoints may ask for. Varnish counts the request line as five lines of http_max_hdr, and what
+    # the gateway adds needs room: 64 fields of a client's are always taken, and more than 75 never.
+    "http_req_hdr_len": "8k",
+    "http_req_size": "32k",
+    "http_resp_hdr_len": "8k",
+    "http_resp_size": "32k",
+    "http_max_hdr": "80",
+    "timeout_idle": "60",
+    "connect_timeout": "3.5",
+    "first_byte_timeout": "60",
+    "between_bytes_timeout": "60",
+    # A body may take as long as it flows: idle_send_timeout (60 s) ends what does not.
+    "send_timeout": "never",
+    # A user's VCL may declare what it does not use.
+    "vcc_feature": "-err_unref",
+    # A fifth of the default still holds some seconds of a busy gateway's log.
+    "vsl_space": "16M",
+    # A child that hangs is killed after this many seconds and started anew by varnishd itself.
+    "cli_timeout": "30",
+}
+
+LAST_PARAMETERS: Final[dict[str, str]] = {
+    # After a user's own: varnishd's HTTP/2 stays off, since it cannot drain and most advisories need it.
+    "feature": "-http2",
+}
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where varnishd finds and leaves its files: all in the run directory of one chaperone."""
+
+    run: Path
+
+    @property
+    def workdir(self) -> Path:
+        return self.run / "varnish"
+
+    @property
+    def secret(self) -> Path:
+        return self.run / "secret"
+
+    @property
+    def ghost_socket(self) -> Path:
+        return self.run / "ghost.sock"
+
+    @property
+    def ghost_folder(self) -> Path:
+        return self.run / "ghost"
+
+    @property
+    def ghost(self) -> Path:
+        return self.ghost_folder / names.GHOST
+
+    @property
+    def ghost_candidate(self) -> Path:
+        return self.ghost_folder / names.GHOST_CANDIDATE
+
+    @property
+    def vcl(self) -> Path:
+        """The text that is being loaded; the compiler's messages name it."""
+        return self.run / names.VCL
+
+    @property
+    def last_good_vcl(self) -> Path:
+        return self.run / "last-good.vcl"
+
+    @property
+    def last_good_pod(self) -> Path:
+        return self.run / "last-good.pod.json"
+
+
+def varnishd_arguments(pod: Pod, paths: Paths, address: str, *, vmod_path: str | None = None) -> list[str]:
+    """varnishd's arguments without the program: no VCL yet, all sockets open, CLI on a loopback port of its choice."""
+    parameters = PARAMETERS | ({"vmod_path": vmod_path} if vmod_path else {})
+    return [
+        *("-F", "-f", "", "-n", str(paths.workdir)),
+        *("-j", "none"),  # its own jail would need root, which nothing here has
+        *("-T", "127.0.0.1:0", "-S", str(paths.secret)),
+        *(word for socket in open_sockets(pod) for word in ("-a", _socket(socket, address))),
+        *("-a", f"{names.INTERNAL_SOCKET}={paths.ghost_socket},mode=600"),
+        *("-s", pod.storage),
+        *_parameters(parameters),
+        *pod.varnishd_arguments,
+        *_parameters(LAST_PARAMETERS),
+    ]
+
+
+def open_sockets(pod: Pod) -> tuple[PodSocket, ...]:
+    """The sockets that varnishd opens itself; what speaks TLS is not for it."""
+    return tuple(socket for socket in pod.sockets if socket.protocol == "HTTP")
+
+
+def varnishd_environment(paths: Paths, inherited: dict[str, str]) -> dict[str, str]:
+    """What varnishd and, in it, ghost find in their environment."""
+    return inherited | {names.GHOST_FOLDER: str(paths.ghost_folder)}
+
+
+def listen_address(address: str, port: int) -> str:
+    """`127.0.0.1:80` or `[::1]:80`."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def _socket(socket: PodSocket, address: str) -> str:
+    return f"{socket.name}={listen_address(address, socket.port)}"
+
+
+def _parameters(values: dict[str, str]) -> list[str]:
+    return [word for name, value in values.items() for word in ("-p", f"{name}={value}")]

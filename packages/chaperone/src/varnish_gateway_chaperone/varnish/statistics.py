@@ -1,0 +1,77 @@
+"""varnishd's counters, as its own varnishstat prints them."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Final, Protocol
+
+TIMEOUT_SECONDS: Final = 5
+
+Counters = dict[str, int]
+
+
+class StatisticsError(Exception):
+    """No counters: varnishd is not up, or varnishstat is missing."""
+
+
+class Statistics(Protocol):
+    """The boundary to varnishd's counters."""
+
+    async def read(self, *patterns: str) -> Counters:
+        """`MAIN.sess_conn` -> value, of those that match. Raises StatisticsError."""
+        ...
+
+
+class Varnishstat:
+    """The program beside varnishd."""
+
+    def __init__(self, varnishd: Path, workdir: Path) -> None:
+        beside = varnishd.resolve().parent.parent / "bin" / "varnishstat"
+        self._program = str(beside) if beside.exists() else "varnishstat"
+        self._workdir = workdir
+
+    async def read(self, *patterns: str) -> Counters:
+        wanted = [word for pattern in patterns for word in ("-f", pattern)]
+        try:
+            child = await asyncio.create_subprocess_exec(
+                *(self._program, "-1", "-j", "-t", "1", "-n", str(self._workdir), *wanted),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.DEVNULL,
+            )
+        except OSError as error:
+            raise StatisticsError(f"{self._program}: {error.strerror}") from error
+        try:
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                text, _ = await child.communicate()
+        except TimeoutError:
+            child.kill()
+            await child.wait()
+            raise StatisticsError("varnishstat does not answer") from None
+        return parsed(text)
+
+
+def parsed(text: bytes) -> Counters:
+    """Raises StatisticsError for what is not varnishstat's JSON."""
+    try:
+        counters = json.loads(text)["counters"]
+        return {name: int(found["value"]) for name, found in counters.items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StatisticsError("varnishstat says nothing") from error
+
+
+def live_sessions(counters: Counters) -> int:
+    """Client connections that varnishd holds."""
+    return sum(value for name, value in counters.items() if name.startswith("MEMPOOL.sess") and name.endswith(".live"))
+
+
+class FakeStatistics:
+    """Counters for tests, one answer after the other; the last one stays."""
+
+    def __init__(self, *answers: Counters) -> None:
+        self._answers = list(answers)
+
+    async def read(self, *patterns: str) -> Counters:  # noqa: ARG002
+        if not self._answers:
+            raise StatisticsError("varnishd is not up")
+        return self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
