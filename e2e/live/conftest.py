@@ -12,6 +12,7 @@ import pytest
 from case import Case, all_cases
 
 from varnish_gateway_common import names
+from varnish_gateway_common.document import digest
 from varnish_gateway_common.files import write_if_changed
 from varnish_gateway_common.ghost import Ghost
 from varnish_gateway_common.pod import Pod, PodSocket
@@ -73,8 +74,6 @@ class LiveGateway:
             report = json.loads((self.state / names.REPORT).read_bytes())
         except FileNotFoundError:
             return False
-        from varnish_gateway_common.document import digest
-
         vcl = digest((self.state / names.VCL).read_bytes())
         return running == wanted and report.get("vcl_digest") == vcl and report.get("is_serving", False)
 
