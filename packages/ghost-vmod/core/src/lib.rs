@@ -1,2 +1,43 @@
+//! Which request goes where: the part of ghost that knows nothing of Varnish.
+//!
+//! ```text
+//!  ghost.json --parse--> Document --compile--> Routing                          (once a reload)
+//!
+//!  Routing
+//!   |- sockets: name -> Socket --hostname--> Listener --hostname--> PathIndex   (HostIndex, twice)
+//!   |                                                               |  exact, elements, expressions
+//!   |- rules: [Rule]  <------------- RuleId, ascending = precedence-+
+//!   |          |- conditions (method, headers, query)
+//!   |          |- filters
+//!   |          '- action: Forward [Backend --ServiceId--] | Redirect | Refuse
+//!   '- services: [key]                         |
+//!                                              v
+//!  Document.endpoints: key -> [Endpoint]   EndpointSet, swapped without touching the Routing
+//!
+//!  request --normalise--> Target, Host --decide--> Verdict --pick, filter, redirect--> what is sent   (pure)
+//! ```
+
 #![forbid(unsafe_code)]
-pub mod wire { #![allow(clippy::all, clippy::pedantic, missing_docs)] include!(concat!(env!("OUT_DIR"), "/wire.rs")); }
+
+pub mod compile;
+pub mod document;
+pub mod endpoint;
+pub mod expression;
+pub mod filter;
+pub mod host;
+pub mod key;
+pub mod matcher;
+pub mod normalise;
+pub mod path;
+pub mod pick;
+pub mod query;
+pub mod redirect;
+pub mod request;
+pub mod routing;
+pub mod verdict;
+pub mod wire;
+
+pub use compile::{Broken, Compiler};
+pub use document::Document;
+pub use routing::{Action, Routing, Rule, RuleId, ServiceId};
+pub use verdict::Verdict;

@@ -1,0 +1,256 @@
+//! The target and the Host of a request, brought into the one form that is matched, keyed and sent.
+//!
+//! Whatever is refused here is answered with 400. Nothing is copied where nothing changes.
+
+use std::borrow::Cow;
+
+use crate::query::escape;
+
+/// The longest name of a host (RFC 1035).
+const HOST_BYTES: usize = 255;
+
+/// A target or a Host that no honest client sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed;
+
+/// A request target in origin-form (or `*`).
+#[derive(Debug, PartialEq, Eq)]
+pub struct Target<'a> {
+    /// Path and query.
+    pub text: Cow<'a, [u8]>,
+    path_bytes: usize,
+    /// The host of an absolute-form target, which takes the place of the Host field (RFC 9112, 3.2.2).
+    pub authority: Option<&'a [u8]>,
+}
+
+impl Target<'_> {
+    pub fn path(&self) -> &[u8] {
+        &self.text[..self.path_bytes]
+    }
+
+    pub fn query(&self) -> Option<&[u8]> {
+        self.text.get(self.path_bytes + 1..)
+    }
+}
+
+/// Resolves dot segments, also encoded ones; `//`, `%2F` and `;` stay; the query is nobody's business.
+pub fn target<'a>(method: &[u8], raw: &'a [u8]) -> Result<Target<'a>, Malformed> {
+    if raw == b"*" && method == b"OPTIONS" {
+        return Ok(Target { text: Cow::Borrowed(raw), path_bytes: 1, authority: None });
+    }
+    let (authority, rest) = split_absolute(raw);
+    if rest.iter().any(|byte| *byte <= b' ' || *byte == 0x7f || *byte == b'#') {
+        return Err(Malformed);
+    }
+    let cut = rest.iter().position(|byte| *byte == b'?').unwrap_or(rest.len());
+    let (path, query) = rest.split_at(cut);
+    if path.first() != Some(&b'/') && !(path.is_empty() && authority.is_some()) {
+        return Err(Malformed);
+    }
+    let path = if path.is_empty() { Cow::Borrowed(&b"/"[..]) } else { resolve(path)? };
+    let path_bytes = path.len();
+    let text = match path {
+        Cow::Borrowed(path) if path.len() == cut => Cow::Borrowed(rest),
+        path => Cow::Owned([&path, query].concat()),
+    };
+    Ok(Target { text, path_bytes, authority })
+}
+
+/// `http://a.test/x` -> `a.test` and `/x`.
+fn split_absolute(raw: &[u8]) -> (Option<&[u8]>, &[u8]) {
+    let has = |scheme: &[u8]| raw.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
+    let start = match () {
+        () if has(b"http://") => 7,
+        () if has(b"https://") => 8,
+        () => return (None, raw),
+    };
+    let after = &raw[start..];
+    let end = after.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(after.len());
+    (Some(&after[..end]), &after[end..])
+}
+
+/// The path without dot segments; refuses escapes that are none, and the zero byte.
+fn resolve(path: &[u8]) -> Result<Cow<'_, [u8]>, Malformed> {
+    let mut has_dots = false;
+    for (place, byte) in path.iter().enumerate() {
+        match byte {
+            b'%' if escape(&path[place + 1..]).is_none_or(|escaped| escaped == 0) => return Err(Malformed),
+            b'/' => has_dots |= begins_with_dot(&path[place + 1..]),
+            _ => {}
+        }
+    }
+    Ok(if has_dots { Cow::Owned(without_dots(path)) } else { Cow::Borrowed(path) })
+}
+
+fn begins_with_dot(segment: &[u8]) -> bool {
+    matches!(segment, [b'.', ..] | [b'%', b'2', b'e' | b'E', ..])
+}
+
+/// RFC 3986, 5.2.4: nothing is above the root, and a dot segment at the end leaves its slash.
+fn without_dots(path: &[u8]) -> Vec<u8> {
+    let mut resolved: Vec<u8> = Vec::with_capacity(path.len());
+    let mut segments = path.split(|byte| *byte == b'/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        let dots = dots(segment);
+        if dots == 2 {
+            let parent = resolved.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+            resolved.truncate(parent);
+        }
+        if dots == 0 {
+            resolved.push(b'/');
+            resolved.extend_from_slice(segment);
+        } else if segments.peek().is_none() {
+            resolved.push(b'/');
+        }
+    }
+    resolved
+}
+
+/// 1 for `.`, 2 for `..`, in any encoding; 0 for an ordinary segment.
+fn dots(segment: &[u8]) -> u8 {
+    let mut rest = segment;
+    let mut count = 0;
+    while begins_with_dot(rest) && count < 3 {
+        rest = if rest[0] == b'.' { &rest[1..] } else { &rest[3..] };
+        count += 1;
+    }
+    if rest.is_empty() && count < 3 { count } else { 0 }
+}
+
+/// The name in a Host field: lower-case, without port and trailing dot; an IPv6 literal keeps its brackets.
+pub fn host(raw: &[u8]) -> Result<Cow<'_, [u8]>, Malformed> {
+    let (name, port) = split_port(raw)?;
+    let digits = port.is_none_or(|port| port.len() <= 5 && port.iter().all(u8::is_ascii_digit));
+    let name = name.strip_suffix(b".").unwrap_or(name);
+    if !digits || name.is_empty() || name.len() > HOST_BYTES {
+        return Err(Malformed);
+    }
+    Ok(if name.iter().any(u8::is_ascii_uppercase) {
+        Cow::Owned(name.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(name)
+    })
+}
+
+fn split_port(raw: &[u8]) -> Result<(&[u8], Option<&[u8]>), Malformed> {
+    let is_literal = raw.first() == Some(&b'[');
+    let end = if is_literal {
+        raw.iter().position(|byte| *byte == b']').ok_or(Malformed)? + 1
+    } else {
+        raw.iter().position(|byte| *byte == b':').unwrap_or(raw.len())
+    };
+    let (name, rest) = raw.split_at(end);
+    let is_valid = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+    let is_in_literal = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.');
+    let inside = if is_literal { &name[1..end - 1] } else { name };
+    let fits = if is_literal { inside.iter().all(is_in_literal) } else { inside.iter().all(is_valid) };
+    match rest {
+        _ if !fits || inside.is_empty() => Err(Malformed),
+        [] => Ok((name, None)),
+        [b':', port @ ..] => Ok((name, Some(port))),
+        _ => Err(Malformed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(raw: &str) -> Result<String, Malformed> {
+        target(b"GET", raw.as_bytes()).map(|target| String::from_utf8_lossy(&target.text).into_owned())
+    }
+
+    fn name(raw: &str) -> Result<String, Malformed> {
+        host(raw.as_bytes()).map(|name| String::from_utf8_lossy(&name).into_owned())
+    }
+
+    #[test]
+    fn dot_segments_are_resolved_in_any_encoding() {
+        for (raw, resolved) in [
+            ("/", "/"),
+            ("/a/b?c", "/a/b?c"),
+            ("/x/../admin/./users", "/admin/users"),
+            ("/x/%2e%2E/admin", "/admin"),
+            ("/x/.%2e/admin", "/admin"),
+            ("/../../admin", "/admin"),
+            ("/x/admin/..", "/x/"),
+            ("/x/admin/.", "/x/admin/"),
+            ("/..", "/"),
+            ("/a//../b", "/a/b"),
+            ("/x?y=/../z", "/x?y=/../z"),
+            ("/x/./?y=/../z", "/x/?y=/../z"),
+        ] {
+            assert_eq!(path(raw).as_deref(), Ok(resolved), "{raw}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_dot_segment_stays() {
+        for raw in ["//admin", "/x%2f..%2fadmin", "/.../x", "/..x", "/.well-known", "/%2e%2e%2e/", "/a;b=../c", "/%2ex"] {
+            assert_eq!(path(raw).as_deref(), Ok(raw));
+        }
+    }
+
+    #[test]
+    fn nothing_is_copied_where_nothing_changes() {
+        let found = target(b"GET", b"/a/b%20c/..d?e").unwrap();
+        assert!(matches!(found.text, Cow::Borrowed(_)) || found.path().contains(&b'.'));
+        assert!(matches!(target(b"GET", b"/a/b?c").unwrap().text, Cow::Borrowed(_)));
+        assert!(matches!(host(b"a.test:80").unwrap(), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn malformed_targets_are_refused() {
+        for raw in ["", "x", "*", "/%00", "/%0", "/%", "/%zz", "/a b", "/a#b", "a.test:443", "ftp://a/", "/\x01"] {
+            assert_eq!(path(raw), Err(Malformed), "{raw}");
+        }
+    }
+
+    #[test]
+    fn the_asterisk_is_for_options() {
+        assert_eq!(target(b"OPTIONS", b"*").unwrap().path(), b"*");
+    }
+
+    #[test]
+    fn absolute_form_becomes_origin_form() {
+        for (raw, origin, authority) in [
+            ("http://b.test/x?y", "/x?y", "b.test"),
+            ("HTTPS://b.test:1", "/", "b.test:1"),
+            ("http://b.test?x", "/?x", "b.test"),
+            ("http://b.test/a/../b", "/b", "b.test"),
+        ] {
+            let found = target(b"GET", raw.as_bytes()).unwrap();
+            assert_eq!((&*found.text, found.authority), (origin.as_bytes(), Some(authority.as_bytes())), "{raw}");
+        }
+    }
+
+    #[test]
+    fn path_and_query_are_told_apart() {
+        let found = target(b"GET", b"/a?b?c").unwrap();
+        assert_eq!((found.path(), found.query()), (&b"/a"[..], Some(&b"b?c"[..])));
+        assert_eq!(target(b"GET", b"/a").unwrap().query(), None);
+        assert_eq!(target(b"GET", b"/a?").unwrap().query(), Some(&b""[..]));
+    }
+
+    #[test]
+    fn hosts_lose_case_port_and_trailing_dot() {
+        for (raw, bare) in [
+            ("A.Test", "a.test"),
+            ("a.test.:8080", "a.test"),
+            ("a.test:", "a.test"),
+            ("[::1]:8080", "[::1]"),
+            ("[FE80::1]", "[fe80::1]"),
+            ("10.0.0.1:1", "10.0.0.1"),
+        ] {
+            assert_eq!(name(raw).as_deref(), Ok(bare), "{raw}");
+        }
+    }
+
+    #[test]
+    fn malformed_hosts_are_refused() {
+        let long = "a".repeat(256);
+        for raw in ["", ".", ":80", "a:b", "a:123456", "a:1:2", "[::1", "[]", "[::1]x", "a/b", "a b", "u@a", "a,b", "a%62", &long] {
+            assert_eq!(name(raw), Err(Malformed), "{raw}");
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! routing.json, compiled: closed types that are only read.
+
+use crate::{
+    filter::{Filters, PathRewrite},
+    host::HostIndex,
+    matcher::Conditions,
+    path::{PathIndex, PathMatch},
+    pick::Weights,
+};
+
+/// A rule's place in `Routing::rules`; a smaller one has precedence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RuleId(pub u32);
+
+/// A service's place in `Routing::services`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ServiceId(pub u32);
+
+/// Everything of one Gateway.
+#[derive(Debug, Default)]
+pub struct Routing {
+    pub(crate) sockets: Vec<Socket>,
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) services: Vec<Box<str>>,
+}
+
+impl Routing {
+    /// By its name, which is varnishd's too.
+    pub fn socket(&self, name: &[u8]) -> Option<&Socket> {
+        self.sockets.iter().find(|socket| socket.name.as_bytes() == name)
+    }
+
+    pub fn rule(&self, id: RuleId) -> &Rule {
+        &self.rules[id.0 as usize]
+    }
+
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// The keys of the services that rules name.
+    pub fn services(&self) -> &[Box<str>] {
+        &self.services
+    }
+}
+
+/// What listens on one port.
+#[derive(Debug)]
+pub struct Socket {
+    pub name: Box<str>,
+    pub port: u16,
+    pub is_https: bool,
+    pub listeners: HostIndex<Listener>,
+}
+
+/// A listener of the Gateway; hosts and rules are its own, nothing falls through to another one.
+#[derive(Debug, Default)]
+pub struct Listener {
+    pub hosts: HostIndex<PathIndex>,
+}
+
+/// One match of one rule of a route.
+#[derive(Debug)]
+pub struct Rule {
+    /// `namespace/name` of the route.
+    pub route: Box<str>,
+    /// The rule's place in its route.
+    pub index: u64,
+    pub path: PathMatch,
+    pub conditions: Conditions,
+    pub filters: Filters,
+    pub action: Action,
+}
+
+#[derive(Debug)]
+pub enum Action {
+    Forward(Forward),
+    Redirect(Redirect),
+    Refuse,
+}
+
+/// Shares of requests.
+#[derive(Debug)]
+pub struct Forward {
+    pub weights: Weights,
+    pub backends: Box<[Backend]>,
+}
+
+#[derive(Debug)]
+pub struct Backend {
+    /// None: the reference is invalid, its share is answered with 500.
+    pub service: Option<ServiceId>,
+    pub filters: Filters,
+}
+
+/// What is not set stays as the request has it.
+#[derive(Debug)]
+pub struct Redirect {
+    pub status: u16,
+    pub is_https: Option<bool>,
+    pub hostname: Option<Box<str>>,
+    pub port: Option<u16>,
+    pub path: Option<PathRewrite>,
+}
+
