@@ -1,0 +1,149 @@
+"""The program: a folder translated into a STATE folder, once or at every change."""
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+import watchfiles
+from varnish_gateway_common import names
+
+from varnish_gateway_operator.files import FolderSource, Mistake
+from varnish_gateway_operator.packaged import vcl_parts
+from varnish_gateway_operator.snapshot import Snapshot
+from varnish_gateway_operator.state import StateFolder
+from varnish_gateway_operator.translate import Memory, Options, Plan, Reports, translate
+
+log = structlog.get_logger()
+
+SETTLE_MS = 30
+"""An editor writes a file in several steps: a round begins once nothing has changed for so long."""
+LATEST_MS = 200
+"""... or after so long, whatever still changes."""
+LOOK_ANYWAY_MS = 1000
+"""What the kernel does not tell about (files behind links, a folder that came back) is found by looking."""
+IDLE_SHARE = 20
+"""Looking takes at most one part in so many of the time."""
+
+
+def options() -> Options:
+    """One host, and Services of type ExternalName are followed."""
+    return Options(vcl=vcl_parts(), shares_host=True, has_external_names=True)
+
+
+@dataclass
+class Rounds:
+    """Rounds of reading all, thinking and writing all."""
+
+    source: FolderSource
+    state: StateFolder
+    options: Options
+    memory: Memory = field(default_factory=Memory)
+    _done: tuple[Snapshot, Reports] | None = None
+    """Of the last round that was finished."""
+    _told: frozenset[Mistake] = frozenset()
+
+    def run(self) -> None:
+        """One round; nothing happens when nothing changed. Raises OSError when STATE or the folder fail."""
+        snapshot, reports = self.source.read(), self.state.reports()
+        if self._done and self._done[0] is snapshot and self._done[1] == reports:
+            return
+        self._done = None
+        self._tell_mistakes()
+        plan = translate(snapshot, reports, self.options, self.memory)
+        self._write(snapshot, plan)
+        self._done = snapshot, reports
+
+    def _write(self, snapshot: Snapshot, plan: Plan) -> None:
+        """Documents first: they are what traffic waits for."""
+        is_complete = not self.source.mistakes
+        done = self.state.write_gateways(plan, is_complete=is_complete)
+        log.info(_sentence(snapshot, plan, done))
+        statuses = self.state.write_statuses(plan, is_complete=is_complete, now=_now)
+        self.state.write_mistakes(self.source.mistakes, self.source.root)
+        log.debug(f"wrote {statuses} statuses")
+
+    def _tell_mistakes(self) -> None:
+        mistakes = frozenset(self.source.mistakes)
+        for mistake in sorted(mistakes - self._told):
+            log.error(str(mistake))
+        for mistake in sorted(self._told - mistakes):
+            log.info(f"mended: {mistake}")
+        self._told = mistakes
+
+
+def once(folder: Path, out: Path) -> bool:
+    """Translate; False when the folder has mistakes. Raises OSError."""
+    rounds = _rounds(folder, out)
+    rounds.run()
+    return not rounds.source.mistakes
+
+
+def watch(folder: Path, out: Path, stop: threading.Event) -> None:
+    """Translate, and again at every change, until `stop` is set. Content never ends it, nor does a full disk."""
+    out.mkdir(parents=True, exist_ok=True)
+    rounds = _rounds(folder, out)
+    _guarded(rounds)
+    for _ in _wakeups(folder, out, stop):
+        _guarded(rounds)
+    log.info("stopped")
+
+
+def _rounds(folder: Path, out: Path) -> Rounds:
+    return Rounds(FolderSource(folder), StateFolder(out), options())
+
+
+def _guarded(rounds: Rounds) -> None:
+    """A round that fails is tried again at the next wake-up; the world's failure and a bug of ours alike cost one."""
+    try:
+        rounds.run()
+    except OSError as error:
+        log.error(f"this round failed and will be tried again: {error}")
+    except Exception:
+        log.exception("this round failed because of a bug; the last good state stays")
+
+
+def _wakeups(folder: Path, out: Path, stop: threading.Event) -> Iterator[None]:
+    """A wake-up for every change of a manifest or a report, and now and then without one."""
+    changes = watchfiles.watch(
+        folder,
+        out,
+        watch_filter=lambda _, path: _matters(Path(path), folder, out),
+        step=SETTLE_MS,
+        debounce=LATEST_MS,
+        rust_timeout=LOOK_ANYWAY_MS,
+        yield_on_timeout=True,
+        stop_event=stop,
+        raise_interrupt=False,
+    )
+    last, took = time.monotonic(), 0.0
+    for change in changes:
+        began = time.monotonic()
+        if change or began - last > took * IDLE_SHARE:
+            yield
+            last = time.monotonic()
+            took = last - began
+
+
+def _matters(path: Path, folder: Path, out: Path) -> bool:
+    if path.is_relative_to(out.absolute()):
+        return path.name == names.REPORT
+    return path.suffix in (".yaml", ".yml") or not path.suffix or folder.absolute() == path
+
+
+def _sentence(snapshot: Snapshot, plan: Plan, done: list[str]) -> str:
+    """What a round did."""
+    routes, gateways = len(snapshot.http_routes), len(plan.gateways)
+    what = f"translated {_counted(routes, 'route')} onto {_counted(gateways, 'gateway')}"
+    return f"{what}: {', '.join(done)}" if done else f"{what}: nothing to write"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

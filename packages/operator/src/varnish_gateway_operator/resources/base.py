@@ -1,0 +1,118 @@
+"""What all models are made of."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StringConstraints, model_validator
+from pydantic.alias_generators import to_camel
+
+_LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+
+ObjectName = Annotated[str, StringConstraints(pattern=rf"^{_LABEL}(\.{_LABEL})*$", max_length=253)]
+"""A DNS subdomain: safe as the name of a file, and inside of JSON."""
+Namespace = Annotated[str, StringConstraints(pattern=rf"^{_LABEL}$", max_length=63)]
+SectionName = Annotated[str, StringConstraints(pattern=rf"^{_LABEL}(\.{_LABEL})*$", max_length=253)]
+Hostname = Annotated[str, StringConstraints(pattern=rf"^(\*\.)?{_LABEL}(\.{_LABEL})*$", max_length=253)]
+PreciseHostname = Annotated[str, StringConstraints(pattern=rf"^{_LABEL}(\.{_LABEL})*$", max_length=253)]
+HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+\-.^_`|~]+$", max_length=256)]
+Port = Annotated[StrictInt, Field(ge=1, le=65535)]
+
+Unread = Any
+"""A field that Kubernetes knows and we pass over; it is named so that a misspelt one stands out."""
+
+
+class Part(BaseModel):
+    """A part of an object. Frozen; camelCase outside; null means absent, as it does in Kubernetes."""
+
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _null_is_absent(cls, data: Any) -> Any:
+        if isinstance(data, dict) and None in data.values():
+            return {key: value for key, value in data.items() if value is not None}
+        return data
+
+
+class Metadata(Part):
+    """ObjectMeta."""
+
+    name: ObjectName
+    namespace: Namespace | None = None
+    labels: dict[str, str] = {}
+    generation: StrictInt | None = None
+    resource_version: str | None = None
+    uid: str | None = None
+    creation_timestamp: datetime | None = None
+
+    annotations: Unread = None
+    deletion_grace_period_seconds: Unread = None
+    deletion_timestamp: Unread = None
+    finalizers: Unread = None
+    generate_name: Unread = None
+    managed_fields: Unread = None
+    owner_references: Unread = None
+    self_link: Unread = None
+
+
+class Resource(Part):
+    """An object. Compared by identity: what did not change is the same object in the next snapshot."""
+
+    api_version: str
+    kind: str
+    metadata: Metadata
+
+    @property
+    def name(self) -> str:
+        return self.metadata.name
+
+    @property
+    def namespace(self) -> str:
+        """Empty for kinds without one."""
+        return self.metadata.namespace or ""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.namespace, self.name
+
+    @property
+    def full_name(self) -> str:
+        """`namespace/name`."""
+        return f"{self.namespace}/{self.name}"
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
+
+class LabelSelectorRequirement(Part):
+    key: str
+    operator: str
+    values: tuple[str, ...] = ()
+
+
+class LabelSelector(Part):
+    match_labels: dict[str, str] = {}
+    match_expressions: tuple[LabelSelectorRequirement, ...] = ()
+
+
+class LocalObjectReference(Part):
+    group: str
+    kind: str
+    name: str
+
+
+class ObjectReference(Part):
+    group: str = ""
+    kind: str
+    name: str
+    namespace: Namespace | None = None
+
+
+class SecretObjectReference(Part):
+    group: str = ""
+    kind: str = "Secret"
+    name: str
+    namespace: Namespace | None = None

@@ -1,0 +1,130 @@
+"""From one Kubernetes object, as JSON has it, to its model."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from varnish_gateway_operator.resources.base import Resource
+from varnish_gateway_operator.resources.core import ConfigMap, EndpointSlice, Namespace, Secret, Service
+from varnish_gateway_operator.resources.gateway import Gateway, GatewayClass
+from varnish_gateway_operator.resources.grants import ReferenceGrant
+from varnish_gateway_operator.resources.httproute import HTTPRoute
+from varnish_gateway_operator.resources.parameters import GatewayClassParameters
+
+GATEWAY_API: Final = "gateway.networking.k8s.io"
+OURS: Final = "gateway.varnish-software.com"
+
+MAX_DEPTH: Final = 64
+MAX_NODES: Final = 100_000
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind that we read, and under which versions."""
+
+    model: type[Resource]
+    group: str
+    versions: tuple[str, ...]
+    is_namespaced: bool = True
+
+
+KINDS: Final[Mapping[tuple[str, str], Kind]] = {
+    (kind.group, kind.model.__name__): kind
+    for kind in (
+        Kind(GatewayClass, GATEWAY_API, ("v1", "v1beta1"), is_namespaced=False),
+        Kind(Gateway, GATEWAY_API, ("v1", "v1beta1")),
+        Kind(HTTPRoute, GATEWAY_API, ("v1", "v1beta1")),
+        Kind(ReferenceGrant, GATEWAY_API, ("v1", "v1beta1", "v1alpha2")),
+        Kind(GatewayClassParameters, OURS, ("v1alpha1",), is_namespaced=False),
+        Kind(Service, "", ("v1",)),
+        Kind(EndpointSlice, "discovery.k8s.io", ("v1",)),
+        Kind(Namespace, "", ("v1",), is_namespaced=False),
+        Kind(ConfigMap, "", ("v1",)),
+        Kind(Secret, "", ("v1",)),
+    )
+}
+
+
+class InvalidObject(Exception):
+    """An object that is none; `messages` name the fields."""
+
+    def __init__(self, messages: Iterable[str]) -> None:
+        self.messages = tuple(messages)
+        super().__init__("; ".join(self.messages))
+
+
+def kind_of(content: Mapping[str, Any]) -> Kind | None:
+    """The kind of an object; None for those of others (a Deployment, say). Raises InvalidObject for a false one."""
+    group, _, version = str(content.get("apiVersion")).rpartition("/")
+    name = str(content.get("kind"))
+    kind = KINDS.get((group, name))
+    if kind and version not in kind.versions:
+        raise InvalidObject([f"apiVersion: {version!r} is not a version of {name}, use {kind.versions[0]!r}"])
+    if not kind and group in (GATEWAY_API, OURS):
+        raise InvalidObject([f"kind: {name} of {group} is not served by this version"])
+    return kind
+
+
+def parse(kind: Kind, content: Mapping[str, Any], *, unknown_fields: Literal["ignore", "forbid"]) -> Resource:
+    """The model of an object. Raises InvalidObject. A missing namespace is `default`."""
+    if unknown_fields == "forbid":
+        _check_size(content)
+    try:
+        found = kind.model.model_validate(_placed(kind, content), extra=unknown_fields)
+    except ValidationError as error:
+        raise InvalidObject(_message(details) for details in error.errors(include_url=False)) from None
+    return found
+
+
+def _check_size(content: Mapping[str, Any]) -> None:
+    """YAML's aliases can make a short file endless; whatever walks an object later relies on this."""
+    level: list[Any] = [content]
+    nodes = 0
+    for _ in range(MAX_DEPTH):
+        level = [child for node in level for child in _children(node)]
+        nodes += len(level)
+        if not level:
+            return
+        if nodes > MAX_NODES:
+            break
+    raise InvalidObject([f"has more than {MAX_NODES} values, or more than {MAX_DEPTH} levels"])
+
+
+def _children(node: Any) -> Iterable[Any]:
+    if isinstance(node, dict):
+        return node.values()
+    return node if isinstance(node, list) else ()
+
+
+def title(content: Mapping[str, Any]) -> str:
+    """`HTTPRoute default/web`: what to call an object that may be broken."""
+    metadata = content.get("metadata")
+    known = metadata if isinstance(metadata, dict) else {}
+    name = str(known.get("name", "?"))
+    try:
+        kind = kind_of(content)
+    except InvalidObject:
+        kind = None
+    is_namespaced = kind.is_namespaced if kind else True
+    namespace = known.get("namespace") or "default"
+    return f"{content.get('kind')} {namespace}/{name}" if is_namespaced else f"{content.get('kind')} {name}"
+
+
+def _placed(kind: Kind, content: Mapping[str, Any]) -> Mapping[str, Any]:
+    metadata = content.get("metadata")
+    if not kind.is_namespaced or not isinstance(metadata, dict) or metadata.get("namespace"):
+        return content
+    return {**content, "metadata": {**metadata, "namespace": "default"}}
+
+
+def _message(details: ErrorDetails) -> str:
+    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in details["loc"]).lstrip(".")
+    what = "unknown field" if details["type"] == "extra_forbidden" else _short(details["msg"])
+    return f"{where}: {what}" if where else what
+
+
+def _short(message: str) -> str:
+    return message.removeprefix("Value error, ")

@@ -1,0 +1,175 @@
+"""The STATE folder: what a cluster would be given, as files.
+
+    STATE/<namespace>/<gateway>/routing.json, main.vcl, pod.json     written here
+    STATE/<namespace>/<gateway>/report.json                          read here, written by the gateway's process
+    STATE/status/<kind>/<namespace>/<name>.yaml                      statuses
+    STATE/status/mistakes.yaml                                       what could not be read
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from pydantic import ValidationError
+from varnish_gateway_common import names
+from varnish_gateway_common.files import write_if_changed
+from varnish_gateway_common.report import Report
+
+from varnish_gateway_operator.files import Mistake
+from varnish_gateway_operator.snapshot import Key
+from varnish_gateway_operator.times import stamped
+from varnish_gateway_operator.translate.plan import GatewayPlan, Plan, StatusKey
+from varnish_gateway_operator.translate.programmed import Reports
+from varnish_gateway_operator.translate.status import ObjectStatus
+
+try:
+    from yaml import CSafeDumper as SafeDumper
+    from yaml import CSafeLoader as SafeLoader
+except ImportError:  # a PyYAML built without libyaml: the same, slower
+    from yaml import SafeDumper, SafeLoader  # type: ignore[assignment]
+
+MISTAKES: Final = "mistakes.yaml"
+
+
+class _Dumper(SafeDumper):
+    """Without anchors: they are no help to readers."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+@dataclass
+class StateFolder:
+    """Writes plans; keeps in mind what it wrote, so that an unchanged status costs nothing."""
+
+    root: Path
+    _statuses: dict[StatusKey, ObjectStatus] = field(default_factory=dict)
+    _gateways: set[Key] = field(default_factory=set)
+
+    def write_gateways(self, plan: Plan, *, is_complete: bool) -> list[str]:
+        """Write what changed, remove what is gone; a name for each thing done. Raises OSError.
+
+        Not `is_complete`: some files could not be read, so only what was seen here before can be known to be gone.
+        """
+        done = [name for key, gateway in plan.gateways.items() for name in self._write(key, gateway)]
+        for key in sorted(set(self._known_gateways()) - plan.gateways.keys()):
+            if is_complete or key in self._gateways:
+                self._remove(key)
+                done.append(f"removed {'/'.join(key)}")
+        self._gateways |= plan.gateways.keys()
+        return done
+
+    def write_statuses(self, plan: Plan, *, is_complete: bool, now: Callable[[], str]) -> int:
+        """Write the statuses that changed and remove those of objects that are gone; how many. Raises OSError."""
+        changed = 0
+        for key, status in plan.statuses.items():
+            if self._statuses.get(key) is not status:
+                changed += self._write_status(key, status, now)
+                self._statuses[key] = status
+        for path, gone in list(self._gone(plan, is_complete)):
+            path.unlink(missing_ok=True)
+            self._statuses.pop(gone, None)
+            changed += 1
+        return changed
+
+    def write_mistakes(self, mistakes: Iterable[Mistake], folder: Path) -> None:
+        """mistakes.yaml; an empty list where there are none. Raises OSError."""
+        content = [
+            {
+                "file": str(each.file.relative_to(folder)),
+                "line": each.line,
+                "object": each.object,
+                "message": each.message,
+            }
+            for each in mistakes
+        ]
+        write_if_changed(self.root / names.STATUS / MISTAKES, dumped(content))
+
+    def reports(self) -> Reports:
+        """Every gateway's report; one that cannot be read is as good as none."""
+        found: dict[Key, tuple[Report, ...]] = {}
+        for path in sorted(self.root.glob(f"*/*/{names.REPORT}")):
+            try:
+                found[path.parent.parent.name, path.parent.name] = (Report.from_json(path.read_bytes()),)
+            except (OSError, ValidationError):
+                continue
+        return found
+
+    def _folder(self, key: Key) -> Path:
+        return self.root / key[0] / key[1]
+
+    def _write(self, key: Key, gateway: GatewayPlan) -> Iterator[str]:
+        documents = {
+            names.ROUTING: gateway.routing,
+            names.VCL: None if gateway.vcl is None else gateway.vcl.encode(),
+            names.POD: None if gateway.pod is None else gateway.pod.to_json(),
+        }
+        for name, content in documents.items():
+            if content is not None and write_if_changed(self._folder(key) / name, content):
+                yield f"wrote {name} of {'/'.join(key)}"
+
+    def _known_gateways(self) -> Iterator[Key]:
+        """Folders whose routing.json is ours, by what it says."""
+        for path in self.root.glob(f"*/*/{names.ROUTING}"):
+            key = path.parent.parent.name, path.parent.name
+            with path.open("rb") as file:
+                if file.read(1024).startswith(f'{{"version":1,"gateway":"{"/".join(key)}"'.encode()):
+                    yield key
+
+    def _remove(self, key: Key) -> None:
+        """Our files, and the report about them; anything else in the folder stays, and then so does the folder."""
+        folder = self._folder(key)
+        for name in (names.POD, names.VCL, names.REPORT, names.ROUTING):
+            (folder / name).unlink(missing_ok=True)
+        for each in (folder, folder.parent):
+            if not any(each.iterdir()):
+                each.rmdir()
+        self._gateways.discard(key)
+
+    def _status_path(self, key: StatusKey) -> Path:
+        kind, namespace, name = key
+        return self.root.joinpath(names.STATUS, kind.lower(), namespace, f"{name}.yaml")
+
+    def _write_status(self, key: StatusKey, status: ObjectStatus, now: Callable[[], str]) -> bool:
+        path = self._status_path(key)
+        before = _status_in(path)
+        content = document(status, lambda wanted: stamped(wanted, before, now()))
+        return write_if_changed(path, dumped(content))
+
+    def _gone(self, plan: Plan, is_complete: bool) -> Iterator[tuple[Path, StatusKey]]:
+        """Status files without an object."""
+        wanted = {self._status_path(key) for key in plan.statuses}
+        seen = {self._status_path(key): key for key in self._statuses}
+        for path in (self.root / names.STATUS).glob("*/**/*.yaml") if is_complete else tuple(seen):
+            if path not in wanted:
+                yield path, seen.get(path, ("", "", ""))
+
+
+def document(status: ObjectStatus, finish: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
+    """The object with its status and nothing else."""
+    resource = status.resource
+    metadata = {"namespace": resource.namespace, "name": resource.name} if resource.namespace else {"name": resource.name}
+    return {
+        "apiVersion": resource.api_version,
+        "kind": resource.kind,
+        "metadata": metadata,
+        "status": finish(status.status),
+    }
+
+
+def dumped(content: Any) -> bytes:
+    """YAML for people."""
+    text: str = yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    return text.encode()
+
+
+def _status_in(path: Path) -> dict[str, Any]:
+    """The status that a file holds; empty where there is none to be had."""
+    try:
+        content = yaml.load(path.read_bytes(), Loader=SafeLoader)  # noqa: S506 - it is the safe one, in C
+    except (OSError, yaml.YAMLError):
+        return {}
+    found = content.get("status") if isinstance(content, Mapping) else None
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,112 @@
+"""backendRefs -> shares of a rule, the Services they need, and what is wrong with them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from varnish_gateway_common import names, routing
+
+from varnish_gateway_operator.resources import httproute
+from varnish_gateway_operator.resources.core import Service, ServicePort
+from varnish_gateway_operator.translate.filters import filtering
+from varnish_gateway_operator.translate.problems import Problem
+from varnish_gateway_operator.translate.references import Origin, References, Target
+
+UNSPOKEN_PROTOCOLS: Final = frozenset({"kubernetes.io/h2c", "kubernetes.io/wss"})
+"""Values of appProtocol that say, in Kubernetes' words, that plain HTTP/1.1 will not do."""
+
+
+@dataclass(frozen=True)
+class Backends:
+    """What a rule's backendRefs come to."""
+
+    shares: tuple[routing.Backend, ...] = ()
+    services: tuple[tuple[str, routing.Service], ...] = ()
+    unresolved: tuple[Problem, ...] = ()
+    """References that are invalid: their shares answer 500."""
+    problems: tuple[Problem, ...] = ()
+    """Filters that cannot be given: the rule is refused."""
+
+
+def backends_of(
+    refs: Sequence[httproute.BackendRef],
+    *,
+    origin: Origin,
+    references: References,
+    is_prefix: bool,
+    has_external_names: bool,
+) -> Backends:
+    """Every backendRef with its weight and its filters."""
+    shares: list[routing.Backend] = []
+    services: list[tuple[str, routing.Service]] = []
+    unresolved: list[Problem] = []
+    problems: list[Problem] = []
+    for index, ref in enumerate(refs):
+        where = f"backendRefs[{index}]"
+        own = filtering(ref.filters, is_prefix=is_prefix, can_redirect=False)
+        problems += [problem.within(where) for problem in own.problems]
+        found = _service(ref, origin=origin, references=references, has_external_names=has_external_names)
+        if isinstance(found, Problem):
+            unresolved.append(found.within(where))
+            shares.append(routing.Backend(weight=ref.weight, filters=own.filters))
+        else:
+            services.append(found)
+            shares.append(routing.Backend(weight=ref.weight, service=found[0], filters=own.filters))
+    return Backends(tuple(shares), tuple(services), tuple(unresolved), tuple(problems))
+
+
+def _service(
+    ref: httproute.BackendRef, *, origin: Origin, references: References, has_external_names: bool
+) -> tuple[str, routing.Service] | Problem:
+    target = Target(ref.group, ref.kind, ref.namespace or origin.namespace, ref.name)
+    found = references.resolve(origin, target, Service)
+    if isinstance(found, Service):
+        return _port(ref, found, has_external_names=has_external_names)
+    if found == "InvalidKind":
+        return Problem("InvalidKind", "kind", f"{ref.group or 'core'}/{ref.kind} is not a Service")
+    if found == "RefNotPermitted":
+        return Problem("RefNotPermitted", "namespace", f"no ReferenceGrant in {target.namespace} permits {target}")
+    return Problem("BackendNotFound", "name", f"{target} does not exist")
+
+
+def _port(
+    ref: httproute.BackendRef, service: Service, *, has_external_names: bool
+) -> tuple[str, routing.Service] | Problem:
+    if ref.port is None:
+        return Problem("BackendNotFound", "port", f"must say which port of Service {service.full_name}")
+    key = names.service_key(service.namespace, service.name, ref.port)
+    port = _find(service, ref.port)
+    if service.spec.type == "ExternalName":
+        return _external(ref.port, service, port, key) if has_external_names else _external_is_off(service)
+    if port is None:
+        return Problem("BackendNotFound", "port", f"Service {service.full_name} has no port {ref.port}")
+    if port.protocol != "TCP":
+        return Problem("UnsupportedProtocol", "port", f"{key} is a port of {port.protocol}")
+    if port.app_protocol in UNSPOKEN_PROTOCOLS:
+        return Problem("UnsupportedProtocol", "port", f"{key} speaks {port.app_protocol}, which is not supported yet")
+    return key, routing.Service(namespace=service.namespace, name=service.name, port_name=port.name)
+
+
+def _find(service: Service, number: int) -> ServicePort | None:
+    """The port with that number; the same number may stand there for UDP too."""
+    found = [port for port in service.spec.ports if port.port == number]
+    return next((port for port in found if port.protocol == "TCP"), found[0] if found else None)
+
+
+def _external(
+    number: int, service: Service, port: ServicePort | None, key: str
+) -> tuple[str, routing.Service] | Problem:
+    """A Service that is a name elsewhere; it needs no ports, and where it has some they count."""
+    if service.spec.external_name is None:
+        return Problem("BackendNotFound", "name", f"Service {service.full_name} has no externalName")
+    if port is None and service.spec.ports:
+        return Problem("BackendNotFound", "port", f"Service {service.full_name} has no port {number}")
+    target = port.target_port if port and isinstance(port.target_port, int) else number
+    external = routing.ExternalName(hostname=service.spec.external_name.rstrip(".").lower(), port=target)
+    return key, routing.Service(
+        namespace=service.namespace, name=service.name, port_name=port.name if port else "", external_name=external
+    )
+
+
+def _external_is_off(service: Service) -> Problem:
+    return Problem("RefNotPermitted", "name", f"Service {service.full_name} is an ExternalName, which is turned off")

@@ -1,0 +1,66 @@
+"""Conditions: what the user is told. Named constructors keep types, reasons and wording in one place."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Status = Literal["True", "False", "Unknown"]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A condition without its times and generation, which are added on the way out."""
+
+    type: str
+    status: Status
+    reason: str
+    message: str = ""
+
+    def to_json(self, generation: int) -> dict[str, Any]:
+        return {
+            "type": self.type,
+            "status": self.status,
+            "reason": self.reason,
+            "message": self.message,
+            "observedGeneration": generation,
+        }
+
+
+def accepted(message: str = "", *, reason: str = "Accepted") -> Condition:
+    return Condition("Accepted", "True", reason, message)
+
+
+def not_accepted(reason: str, message: str) -> Condition:
+    return Condition("Accepted", "False", reason, message)
+
+
+def resolved_refs() -> Condition:
+    return Condition("ResolvedRefs", "True", "ResolvedRefs")
+
+
+def not_resolved(reason: str, message: str) -> Condition:
+    return Condition("ResolvedRefs", "False", reason, message)
+
+
+def programmed() -> Condition:
+    return Condition("Programmed", "True", "Programmed")
+
+
+def not_programmed(reason: str, message: str) -> Condition:
+    return Condition("Programmed", "False", reason, message)
+
+
+def programmed_unknown(message: str) -> Condition:
+    return Condition("Programmed", "Unknown", "Pending", message)
+
+
+def no_conflicts() -> Condition:
+    return Condition("Conflicted", "False", "NoConflicts")
+
+
+def conflicted(reason: str, message: str) -> Condition:
+    return Condition("Conflicted", "True", reason, message)
+
+
+def partially_invalid(message: str) -> Condition:
+    """The specification wants the message to begin with `Dropped Rule`."""
+    return Condition("PartiallyInvalid", "True", "UnsupportedValue", message)

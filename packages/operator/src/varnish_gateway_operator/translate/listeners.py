@@ -1,0 +1,197 @@
+"""Which listeners of which Gateways can be served, and what is to be said of those that cannot."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from varnish_gateway_common import names
+
+from varnish_gateway_operator.resources.base import SecretObjectReference
+from varnish_gateway_operator.resources.core import Secret
+from varnish_gateway_operator.resources.gateway import Gateway, Listener, RouteGroupKind
+from varnish_gateway_operator.resources.parse import GATEWAY_API
+from varnish_gateway_operator.snapshot import Key
+from varnish_gateway_operator.translate.conditions import (
+    Condition,
+    accepted,
+    conflicted,
+    no_conflicts,
+    not_accepted,
+    not_resolved,
+    resolved_refs,
+)
+from varnish_gateway_operator.translate.precedence import NO_AGE
+from varnish_gateway_operator.translate.problems import Problem, not_built, unsupported
+from varnish_gateway_operator.translate.references import Origin, References, Target
+from varnish_gateway_operator.translate.selectors import unknown_operators
+
+SUPPORTED_KINDS: Final = {"HTTP": ("HTTPRoute",), "HTTPS": ("HTTPRoute",)}
+"""Protocol -> the kinds of routes that its listeners take."""
+
+SERVED_PROTOCOLS: Final = frozenset({"HTTP"})
+
+
+@dataclass(frozen=True)
+class ListenerVerdict:
+    """A listener, judged: `conditions` are all but Programmed, which depends on what runs."""
+
+    listener: Listener
+    conditions: tuple[Condition, ...]
+    supported_kinds: tuple[str, ...]
+
+    @property
+    def is_accepted(self) -> bool:
+        return Condition("Accepted", "True", "Accepted") in self.conditions
+
+    @property
+    def is_served(self) -> bool:
+        """Accepted, and of a protocol for which a socket is opened."""
+        return self.is_accepted and self.listener.protocol in SERVED_PROTOCOLS
+
+    @property
+    def hostname(self) -> str:
+        return self.listener.hostname or ""
+
+
+@dataclass(frozen=True)
+class GatewayVerdict:
+    """A Gateway of ours with its judged listeners."""
+
+    gateway: Gateway
+    listeners: tuple[ListenerVerdict, ...]
+
+    @property
+    def served(self) -> tuple[ListenerVerdict, ...]:
+        return tuple(verdict for verdict in self.listeners if verdict.is_served)
+
+
+def judge(gateways: Sequence[Gateway], references: References, *, shares_host: bool) -> Mapping[Key, GatewayVerdict]:
+    """Every Gateway's verdict; with `shares_host`, a port belongs to the oldest Gateway that asks for it."""
+    taken: dict[int, str] = {}
+    found: dict[Key, GatewayVerdict] = {}
+    for gateway in sorted(gateways, key=age):
+        verdict = _judge_gateway(gateway, references, taken if shares_host else {})
+        taken.update((listener.listener.port, gateway.full_name) for listener in verdict.served)
+        found[gateway.key] = verdict
+    return {gateway.key: found[gateway.key] for gateway in gateways}
+
+
+def age(gateway: Gateway) -> tuple[float, Key]:
+    """Oldest first; those without creationTimestamp, as in a folder, are the youngest, by namespace and name."""
+    created = gateway.metadata.creation_timestamp
+    return created.timestamp() if created else NO_AGE, gateway.key
+
+
+def _judge_gateway(gateway: Gateway, references: References, taken: Mapping[int, str]) -> GatewayVerdict:
+    listeners = gateway.spec.listeners
+    conflicts = _conflicts(listeners)
+    return GatewayVerdict(
+        gateway,
+        tuple(
+            ListenerVerdict(
+                listener,
+                (
+                    _accepted(listener, conflicts.get(listener.name), taken.get(listener.port)),
+                    conflicts.get(listener.name) or no_conflicts(),
+                    _resolved(listener, gateway, references),
+                ),
+                _supported(listener),
+            )
+            for listener in listeners
+        ),
+    )
+
+
+def _conflicts(listeners: Sequence[Listener]) -> Mapping[str, Condition]:
+    """"The implementation MUST NOT pick one conflicting Listener as the winner. ALL indistinct Listeners must not be
+    accepted for processing." """
+    known = [listener for listener in listeners if listener.protocol in SUPPORTED_KINDS]
+    protocols: dict[int, set[str]] = {}
+    for listener in known:
+        protocols.setdefault(listener.port, set()).add(listener.protocol)
+    twins = Counter((listener.port, listener.protocol, listener.hostname or "") for listener in known)
+    found: dict[str, Condition] = {}
+    for listener in known:
+        if len(protocols[listener.port]) > 1:
+            message = f"port {listener.port} is asked for by {' and '.join(sorted(protocols[listener.port]))}"
+            found[listener.name] = conflicted("ProtocolConflict", message)
+        elif twins[listener.port, listener.protocol, listener.hostname or ""] > 1:
+            message = f"another listener of port {listener.port} has the hostname {listener.hostname or '(any)'} too"
+            found[listener.name] = conflicted("HostnameConflict", message)
+    return found
+
+
+def _accepted(listener: Listener, conflict: Condition | None, owner: str | None) -> Condition:
+    if listener.protocol not in SUPPORTED_KINDS:
+        return not_accepted("UnsupportedProtocol", f"{listener.protocol} is not a supported protocol")
+    if conflict:
+        return not_accepted(conflict.reason, conflict.message)
+    if listener.port == names.WEB_PORT:
+        return not_accepted("PortUnavailable", f"port {listener.port} serves the gateway's own health and metrics")
+    if owner and listener.protocol in SERVED_PROTOCOLS:
+        return not_accepted("PortUnavailable", f"port {listener.port} belongs to the older Gateway {owner}")
+    for problem in _unsupported(listener):
+        return not_accepted(problem.reason, str(problem))
+    return accepted()
+
+
+def _unsupported(listener: Listener) -> Iterable[Problem]:
+    if listener.filters and listener.filters.requests:
+        yield not_built("filters")
+    if listener.tls and listener.protocol == "HTTP":
+        yield unsupported("tls", "must not be set for protocol HTTP")
+    if listener.tls and listener.tls.mode != "Terminate":
+        yield unsupported("tls.mode", f"{listener.tls.mode!r} is not possible for protocol {listener.protocol}")
+    namespaces = listener.allowed_routes.namespaces
+    if namespaces.from_ not in ("Same", "All", "Selector", "None"):
+        yield unsupported("allowedRoutes.namespaces.from", f"{namespaces.from_!r} is not a known value")
+    for operator in unknown_operators(namespaces.selector) if namespaces.selector else ():
+        yield unsupported("allowedRoutes.namespaces.selector", f"has the unknown operator {operator!r}")
+
+
+def _supported(listener: Listener) -> tuple[str, ...]:
+    """The kinds that the listener asks for and can have; all it can have where it does not ask."""
+    possible = SUPPORTED_KINDS.get(listener.protocol, ())
+    wanted = listener.allowed_routes.kinds
+    if not wanted:
+        return possible
+    return tuple(dict.fromkeys(kind.kind for kind in wanted if _is_possible(kind, possible)))
+
+
+def _is_possible(kind: RouteGroupKind, possible: Sequence[str]) -> bool:
+    return kind.group == GATEWAY_API and kind.kind in possible
+
+
+def _resolved(listener: Listener, gateway: Gateway, references: References) -> Condition:
+    possible = SUPPORTED_KINDS.get(listener.protocol, ())
+    for kind in listener.allowed_routes.kinds:
+        if not _is_possible(kind, possible):
+            message = f"{kind.group}/{kind.kind} is not supported by listeners of protocol {listener.protocol}"
+            return not_resolved("InvalidRouteKinds", message)
+    if listener.protocol == "HTTPS":
+        return _certificates(listener, gateway, references)
+    return resolved_refs()
+
+
+def _certificates(listener: Listener, gateway: Gateway, references: References) -> Condition:
+    refs = listener.tls.certificate_refs if listener.tls else ()
+    if not refs:
+        return not_resolved("InvalidCertificateRef", "tls.certificateRefs names no certificate")
+    for ref in refs:
+        if condition := _certificate(ref, gateway, references):
+            return condition
+    return resolved_refs()
+
+
+def _certificate(ref: SecretObjectReference, gateway: Gateway, references: References) -> Condition | None:
+    """Why a certificate cannot be had, as far as existence and permission go."""
+    target = Target(ref.group, ref.kind, ref.namespace or gateway.namespace, ref.name)
+    found = references.resolve(Origin("Gateway", gateway.namespace), target, Secret)
+    if isinstance(found, Secret):
+        missing = [key for key in ("tls.crt", "tls.key") if not found.has(key)]
+        return not_resolved("InvalidCertificateRef", f"{target} has no {missing[0]}") if missing else None
+    if found == "RefNotPermitted":
+        return not_resolved(found, f"no ReferenceGrant in {target.namespace} permits {target}")
+    what = "is not a Secret" if found == "InvalidKind" else "does not exist"
+    return not_resolved("InvalidCertificateRef", f"{target} {what}")

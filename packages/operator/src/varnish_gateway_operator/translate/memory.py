@@ -1,0 +1,116 @@
+"""What is kept from one round to the next. It changes how long a round takes, never what comes out of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from varnish_gateway_operator.resources.base import Resource
+from varnish_gateway_operator.resources.httproute import HTTPRoute
+from varnish_gateway_operator.snapshot import Key, Snapshot
+from varnish_gateway_operator.translate.attach import Parent, parents_of
+from varnish_gateway_operator.translate.classes import ClassVerdict, judge_classes
+from varnish_gateway_operator.translate.listeners import GatewayVerdict, judge
+from varnish_gateway_operator.translate.options import Options
+from varnish_gateway_operator.translate.problems import Problem
+from varnish_gateway_operator.translate.references import References
+from varnish_gateway_operator.translate.routing import Standing
+from varnish_gateway_operator.translate.rules import CompiledRoute, compile_route
+from varnish_gateway_operator.translate.selectors import Labels
+from varnish_gateway_operator.translate.status import ObjectStatus
+
+
+@dataclass(frozen=True, eq=False)
+class Topology:
+    """Our classes and Gateways, and the namespaces' labels: all that decides where a route stands."""
+
+    made_of: tuple[Resource, ...]
+    classes: Mapping[str, ClassVerdict]
+    gateways: Mapping[Key, GatewayVerdict]
+    labels: Mapping[str, Labels]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class PlacedRoute:
+    """A route, compiled and attached."""
+
+    route: HTTPRoute
+    topology: Topology
+    compiled: CompiledRoute
+    parents: tuple[Parent, ...]
+    standings: tuple[tuple[Key, Standing], ...]
+
+
+@dataclass(eq=False, slots=True)
+class KnownStatus:
+    """A route's status and what it was made of."""
+
+    placed: PlacedRoute
+    broken: tuple[tuple[int, Problem], ...]
+    status: ObjectStatus
+    attached: tuple[tuple[Key, str], ...]
+    """Gateway and listener for each seat that counts as an attached route."""
+
+
+@dataclass
+class Memory:
+    """Of the last round."""
+
+    options: Options | None = None
+    topology: Topology | None = None
+    placed: dict[Key, PlacedRoute] = field(default_factory=dict)
+    statuses: dict[Key, KnownStatus] = field(default_factory=dict)
+
+
+def place_routes(snapshot: Snapshot, options: Options, memory: Memory) -> tuple[Topology, dict[Key, PlacedRoute]]:
+    """Every route, compiled and attached; what did not change is taken from memory."""
+    if memory.options != options:
+        memory.options, memory.topology, memory.placed, memory.statuses = options, None, {}, {}
+    topology = _topology(snapshot, options, memory.topology)
+    placed = {
+        key: _place(route, snapshot, options, topology, memory.placed.get(key))
+        for key, route in snapshot.http_routes.items()
+    }
+    memory.topology, memory.placed = topology, placed
+    return topology, placed
+
+
+def _topology(snapshot: Snapshot, options: Options, known: Topology | None) -> Topology:
+    made_of: tuple[Resource, ...] = (
+        *snapshot.gateway_classes.values(),
+        *snapshot.gateways.values(),
+        *snapshot.parameters.values(),
+        *snapshot.namespaces.values(),
+        *snapshot.grants.values(),
+        *snapshot.secrets.values(),
+    )
+    if known and known.made_of == made_of:
+        return known
+    classes = judge_classes(snapshot)
+    ours = [gateway for gateway in snapshot.gateways.values() if gateway.spec.gateway_class_name in classes]
+    gateways = judge(ours, References(snapshot), shares_host=options.shares_host)
+    labels = {namespace.name: namespace.metadata.labels for namespace in snapshot.namespaces.values()}
+    return Topology(made_of, classes, gateways, labels)
+
+
+def _place(
+    route: HTTPRoute, snapshot: Snapshot, options: Options, topology: Topology, known: PlacedRoute | None
+) -> PlacedRoute:
+    is_same = known is not None and known.route is route
+    if known and is_same and known.compiled.answers.still_hold(snapshot):
+        if known.topology is topology:
+            return known
+        compiled = known.compiled
+    else:
+        compiled = compile_route(route, snapshot, has_external_names=options.has_external_names)
+    parents = parents_of(route, topology.gateways, topology.labels.get(route.namespace, {}))
+    return PlacedRoute(route, topology, compiled, parents, _standings(compiled, parents))
+
+
+def _standings(compiled: CompiledRoute, parents: tuple[Parent, ...]) -> tuple[tuple[Key, Standing], ...]:
+    """For each Gateway, the listeners and hostnames under which the route is served."""
+    hosts: dict[Key, dict[tuple[str, str], None]] = {}
+    for parent in parents:
+        for attachment in parent.attachments:
+            if attachment.listener.is_served:
+                seat = attachment.listener.listener.name, attachment.hostname
+                hosts.setdefault(parent.gateway, {})[seat] = None
+    return tuple((gateway, Standing(compiled, tuple(seats))) for gateway, seats in hosts.items())

@@ -1,0 +1,14 @@
+"""What differs between a folder on one host and a cluster."""
+
+from dataclasses import dataclass
+
+from varnish_gateway_operator.translate.vcl import VclParts
+
+
+@dataclass(frozen=True)
+class Options:
+    vcl: VclParts
+    shares_host: bool
+    """All Gateways listen on one host, so that two cannot have the same port."""
+    has_external_names: bool
+    """Services of type ExternalName are followed."""

@@ -1,0 +1,29 @@
+"""What translation comes to: everything that is to be written."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from varnish_gateway_common.pod import Pod
+
+from varnish_gateway_operator.snapshot import Key
+from varnish_gateway_operator.translate.status import ObjectStatus
+
+StatusKey = tuple[str, str, str]
+"""Kind, namespace (empty for kinds without one) and name."""
+
+
+@dataclass(frozen=True)
+class GatewayPlan:
+    """The documents of one Gateway. None: what was written last stays."""
+
+    routing: bytes
+    vcl: str | None
+    pod: Pod | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that is to be there, and nothing else of ours."""
+
+    gateways: Mapping[Key, GatewayPlan]
+    statuses: Mapping[StatusKey, ObjectStatus]

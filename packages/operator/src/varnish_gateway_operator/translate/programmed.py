@@ -1,0 +1,77 @@
+"""Programmed: what the reports of the running processes say about what was written for them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from varnish_gateway_common.report import Report
+
+from varnish_gateway_operator.snapshot import Key
+from varnish_gateway_operator.translate.conditions import (
+    Condition,
+    not_programmed,
+    programmed,
+    programmed_unknown,
+)
+from varnish_gateway_operator.translate.problems import Problem
+
+Reports = Mapping[Key, Sequence[Report]]
+"""By Gateway."""
+
+Broken = Mapping[str, tuple[tuple[int, Problem], ...]]
+"""Route's full name -> rules that do not compile."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """Digests of what was written for a Gateway."""
+
+    routing: str
+    vcl: str
+    pod: str
+    user_vcl_line: int
+
+
+def programmed_by(reports: Sequence[Report], written: Written) -> Condition:
+    """True only when a process serves with exactly what was written."""
+    if not reports:
+        return programmed_unknown("no process of this gateway has reported yet")
+    if any(_runs(report, written) for report in reports):
+        return programmed()
+    for report in reports:
+        for refusal in report.refusals:
+            if refusal.digest in (written.routing, written.vcl, written.pod):
+                return not_programmed("Invalid", _refused(refusal.input, refusal.message, written))
+    return not_programmed("Pending", _pending(reports[-1], written))
+
+
+def broken_rules(reports: Reports) -> Broken:
+    """Rules that ghost could not compile, as problems of their routes."""
+    found: dict[str, dict[int, Problem]] = {}
+    for each in reports.values():
+        for report in each:
+            for rule in report.broken_rules:
+                problem = Problem("UnsupportedValue", f"spec.rules[{rule.index}]", f"does not compile: {rule.reason}")
+                found.setdefault(rule.route, {})[rule.index] = problem
+    return {route: tuple(sorted(rules.items(), key=lambda item: item[0])) for route, rules in found.items()}
+
+
+def _runs(report: Report, written: Written) -> bool:
+    running = (report.routing_digest, report.vcl_digest, report.pod_digest)
+    return report.is_serving and running == (written.routing, written.vcl, written.pod)
+
+
+def _refused(what: str, message: str, written: Written) -> str:
+    if what != "vcl":
+        return f"the newest {what} was refused, the last good one serves: {message}"
+    where = f"user VCL begins at line {written.user_vcl_line} of main.vcl"
+    return f"main.vcl does not compile, the last good one serves ({where}): {message}"
+
+
+def _pending(report: Report, written: Written) -> str:
+    if report.pod_digest != written.pod:
+        return "the sockets are being changed"
+    if report.routing_digest != written.routing:
+        return "the newest routing is not in effect yet"
+    if report.vcl_digest != written.vcl:
+        return "the newest VCL is not in effect yet"
+    return "draining" if report.is_draining else "not serving yet"

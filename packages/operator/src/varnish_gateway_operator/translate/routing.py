@@ -1,0 +1,88 @@
+"""routing.json of one Gateway: its sockets, listeners and hosts, and the rules of every route in order of precedence.
+
+The bytes are those of `Routing.to_json()`. They are joined from the bytes of rules and services that are kept from
+round to round, for with 10,000 routes making all of them anew would take longer than everything else.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+
+from varnish_gateway_common import names, routing
+
+from varnish_gateway_operator.translate.listeners import GatewayVerdict, ListenerVerdict
+from varnish_gateway_operator.translate.rules import CompiledRoute
+
+HostRules = dict[str, list[int]]
+"""Hostname -> places of its rules."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A route on a Gateway: the listeners and hostnames under which its rules are listed."""
+
+    route: CompiledRoute
+    hosts: tuple[tuple[str, str], ...]
+    """Listener's name and route's hostname, each pair once."""
+
+
+def routing_json(gateway: GatewayVerdict, standings: Sequence[Standing]) -> bytes:
+    """Canonical bytes of the document."""
+    ranked = sorted(
+        (rule.precedence, rule.json, number)
+        for number, standing in enumerate(standings)
+        for rule in standing.route.rules
+    )
+    hosts = _hosts(standings, [number for _, _, number in ranked])
+    head = routing.Routing(version=1, gateway=gateway.gateway.full_name, sockets=_sockets(gateway, hosts)).to_json()
+    parts = [head[:-1]]
+    if ranked:
+        parts += [b',"rules":[', b",".join(json for _, json, _ in ranked), b"]"]
+    if services := _services(standings):
+        parts += [b',"services":{', b",".join(services), b"}"]
+    return b"".join((*parts, b"}"))
+
+
+def _hosts(standings: Sequence[Standing], ranked: Sequence[int]) -> Mapping[str, HostRules]:
+    """Listener's name -> hostname -> places of its rules, ascending."""
+    places: list[list[int]] = [[] for _ in standings]
+    for place, number in enumerate(ranked):
+        places[number].append(place)
+    found: dict[str, HostRules] = {}
+    for standing, own in zip(standings, places, strict=True):
+        for listener, hostname in standing.hosts:
+            found.setdefault(listener, {}).setdefault(hostname, []).extend(own)
+    return found
+
+
+def _sockets(gateway: GatewayVerdict, hosts: Mapping[str, HostRules]) -> tuple[routing.Socket, ...]:
+    by_port = sorted(((verdict.listener.port, verdict) for verdict in gateway.served), key=itemgetter(0))
+    return tuple(
+        routing.Socket(
+            name=names.socket_name("HTTP", port),
+            port=port,
+            listeners=tuple(_listener(verdict, hosts.get(verdict.listener.name, {})) for _, verdict in verdicts),
+        )
+        for port, verdicts in groupby(by_port, key=itemgetter(0))
+    )
+
+
+def _listener(verdict: ListenerVerdict, hosts: HostRules) -> routing.Listener:
+    return routing.Listener(
+        name=verdict.listener.name,
+        hostname=verdict.hostname,
+        hosts=tuple(
+            routing.Host(hostname=hostname, rules=tuple(sorted(places)))
+            for hostname, places in sorted(hosts.items())
+            if places
+        ),
+    )
+
+
+def _services(standings: Sequence[Standing]) -> list[bytes]:
+    """The members of the table of Services; their keys are made of names that need no escaping."""
+    found: dict[str, bytes] = {}
+    for standing in standings:
+        found.update(standing.route.services)
+    return [b'"' + key.encode() + b'":' + json for key, json in sorted(found.items())]

@@ -1,0 +1,187 @@
+"""Statuses of GatewayClasses, Gateways and HTTPRoutes. Times are added on the way out; what others wrote stays."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from varnish_gateway_common import names
+
+from varnish_gateway_operator.resources.base import Resource
+from varnish_gateway_operator.resources.gateway import Gateway
+from varnish_gateway_operator.resources.httproute import HTTPRoute
+from varnish_gateway_operator.resources.parse import GATEWAY_API
+from varnish_gateway_operator.translate.attach import Parent
+from varnish_gateway_operator.translate.classes import ClassVerdict
+from varnish_gateway_operator.translate.conditions import (
+    Condition,
+    accepted as is_accepted,
+    not_accepted,
+    not_programmed,
+    not_resolved,
+    partially_invalid,
+    resolved_refs,
+)
+from varnish_gateway_operator.translate.listeners import GatewayVerdict, ListenerVerdict
+from varnish_gateway_operator.translate.problems import Problem
+from varnish_gateway_operator.translate.rules import CompiledRoute
+
+Json = dict[str, Any]
+
+GATEWAY_CONDITIONS: Final = frozenset({"Accepted", "Programmed", "ResolvedRefs", "Ready", "Scheduled"})
+LISTENER_CONDITIONS: Final = frozenset({"Accepted", "Programmed", "ResolvedRefs", "Conflicted", "Detached", "Ready"})
+"""Types that are ours to write on what is ours; a condition of any other type is somebody else's."""
+
+
+@dataclass(frozen=True, eq=False)
+class ObjectStatus:
+    """The status that an object is to have."""
+
+    resource: Resource
+    status: Json
+
+
+def class_status(verdict: ClassVerdict) -> ObjectStatus:
+    found = verdict.gateway_class
+    condition = not_accepted("InvalidParameters", verdict.problem) if verdict.problem else is_accepted()
+    return ObjectStatus(found, {"conditions": _merged((condition,), found, {"Accepted"}, found.status)})
+
+
+def gateway_accepted(gateway: GatewayVerdict, class_verdict: ClassVerdict) -> Condition:
+    """Whether the Gateway can be had at all, and which of its listeners cannot."""
+    spec = gateway.gateway.spec
+    if class_verdict.problem:
+        return not_accepted("InvalidParameters", f"GatewayClass {spec.gateway_class_name}: {class_verdict.problem}")
+    if spec.infrastructure and spec.infrastructure.parameters_ref:
+        ref = spec.infrastructure.parameters_ref
+        return not_accepted("InvalidParameters", f"infrastructure.parametersRef: {ref.group}/{ref.kind} is not supported")
+    for address in spec.addresses:
+        if address.type not in ("IPAddress", "Hostname"):
+            return not_accepted("UnsupportedAddress", f"addresses: {address.type!r} is not a supported type")
+    refused = [verdict.listener.name for verdict in gateway.listeners if not verdict.is_accepted]
+    if len(refused) == len(gateway.listeners):
+        return not_accepted("ListenersNotValid", f"no listener is accepted: {', '.join(refused)}")
+    if refused:
+        return is_accepted(f"listeners that are not accepted: {', '.join(refused)}", reason="ListenersNotValid")
+    unserved = _unserved_fields(gateway.gateway)
+    return is_accepted(f"not served by this version: {', '.join(unserved)}" if unserved else "")
+
+
+def gateway_status(
+    gateway: GatewayVerdict, *, accepted: Condition, programmed: Condition, attached: Mapping[str, int]
+) -> ObjectStatus:
+    """`attached`: the number of routes by listener."""
+    found = gateway.gateway
+    unresolved = [verdict.listener.name for verdict in gateway.listeners if resolved_refs() not in verdict.conditions]
+    refs = (
+        not_resolved("ListenersNotResolved", f"listeners with unresolved references: {', '.join(unresolved)}")
+        if unresolved
+        else resolved_refs()
+    )
+    if accepted.status != "True":
+        programmed = not_programmed("Invalid", accepted.message)
+    status = _known(found.status)
+    conditions = _merged((accepted, programmed, refs), found, GATEWAY_CONDITIONS, status)
+    listeners = [_listener(verdict, found, programmed, attached, status) for verdict in gateway.listeners]
+    return ObjectStatus(found, {"conditions": conditions, "listeners": listeners})
+
+
+def route_conditions(parent: Parent, route: CompiledRoute, broken: Sequence[tuple[int, Problem]]) -> list[Condition]:
+    """Accepted, ResolvedRefs, and PartiallyInvalid where that is so."""
+    problems = (*route.problems, *((index, problem) for index, problem in broken if index < route.rule_count))
+    refused = dict.fromkeys(index for index, _ in problems)
+    conditions = [parent.accepted]
+    if problems and parent.accepted.status == "True":
+        text = "; ".join(str(problem) for _, problem in problems)
+        if len(refused) == route.rule_count:
+            conditions = [not_accepted(problems[0][1].reason, text)]
+        else:
+            rules = ", ".join(str(index) for index in sorted(refused))
+            conditions.append(partially_invalid(f"Dropped Rule {rules}, which is answered with 500: {text}"))
+    refs = resolved_refs()
+    if route.unresolved:
+        refs = not_resolved(route.unresolved[0].reason, "; ".join(str(problem) for problem in route.unresolved))
+    return [conditions[0], refs, *conditions[1:]]
+
+
+def route_status(route: HTTPRoute, parents: Iterable[tuple[Parent, Sequence[Condition]]]) -> ObjectStatus:
+    """Others' entries as they were, then ours."""
+    entries = [entry for entry in _entries(route) if not is_ours(entry)]
+    for parent, conditions in parents:
+        entries.append(
+            {
+                "parentRef": parent.ref.model_dump(by_alias=True, exclude_unset=True),
+                "controllerName": names.CONTROLLER_NAME,
+                "conditions": [condition.to_json(_generation(route)) for condition in conditions],
+            }
+        )
+    return ObjectStatus(route, {"parents": entries})
+
+
+def has_own_entry(route: HTTPRoute) -> bool:
+    """Whether the route's status speaks of a parent of ours already."""
+    return any(is_ours(entry) for entry in _entries(route))
+
+
+def is_ours(entry: Any) -> bool:
+    return isinstance(entry, dict) and entry.get("controllerName") == names.CONTROLLER_NAME
+
+
+def _entries(route: HTTPRoute) -> list[Any]:
+    found = _known(route.status).get("parents")
+    return found if isinstance(found, list) else []
+
+
+def _listener(
+    verdict: ListenerVerdict, gateway: Gateway, programmed: Condition, attached: Mapping[str, int], status: Json
+) -> Json:
+    name = verdict.listener.name
+    conditions = (*verdict.conditions, _listener_programmed(verdict, programmed))
+    known = status.get("listeners")
+    before = next((each for each in known or () if isinstance(each, dict) and each.get("name") == name), {})
+    return {
+        "name": name,
+        "supportedKinds": [{"group": GATEWAY_API, "kind": kind} for kind in verdict.supported_kinds],
+        "attachedRoutes": attached.get(name, 0),
+        "conditions": _merged(conditions, gateway, LISTENER_CONDITIONS, before),
+    }
+
+
+def _listener_programmed(verdict: ListenerVerdict, programmed: Condition) -> Condition:
+    if not verdict.is_accepted:
+        return not_programmed("Invalid", "the listener is not accepted")
+    if not verdict.is_served:
+        return not_programmed("Pending", f"{verdict.listener.protocol} listeners are served by a later version")
+    return programmed
+
+
+def _unserved_fields(gateway: Gateway) -> list[str]:
+    """Fields of the Gateway that are understood and have no effect yet."""
+    spec = gateway.spec
+    asked = {
+        "spec.tls": spec.tls is not None,
+        "spec.allowedListeners": spec.allowed_listeners.namespaces.from_ != "None",
+        "spec.defaultScope": spec.default_scope != "None",
+        "spec.addresses": any(address.value for address in spec.addresses),
+    }
+    return [name for name, is_set in asked.items() if is_set]
+
+
+def _merged(conditions: Iterable[Condition], resource: Resource, ours: Iterable[str], status: Any) -> list[Json]:
+    """Our conditions, then those of others as they were."""
+    before = _known(status).get("conditions")
+    owned = set(ours)
+    foreign = [
+        each
+        for each in (before if isinstance(before, list) else ())
+        if isinstance(each, dict) and each.get("type") not in owned
+    ]
+    return [*(condition.to_json(_generation(resource)) for condition in conditions), *foreign]
+
+
+def _generation(resource: Resource) -> int:
+    """A file has no generation unless it says so: then everything is the first."""
+    return resource.metadata.generation or 1
+
+
+def _known(status: Any) -> Json:
+    return status if isinstance(status, dict) else {}

@@ -1,0 +1,131 @@
+"""One round: all of it, from the snapshot, each time; memory makes it cheap."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from varnish_gateway_common.document import digest
+from varnish_gateway_common.report import Report
+
+from varnish_gateway_operator.resources.base import Resource
+from varnish_gateway_operator.snapshot import Key, Snapshot
+from varnish_gateway_operator.translate.conditions import Condition, not_programmed
+from varnish_gateway_operator.translate.infra import pod_of
+from varnish_gateway_operator.translate.listeners import GatewayVerdict
+from varnish_gateway_operator.translate.memory import KnownStatus, Memory, PlacedRoute, Topology, place_routes
+from varnish_gateway_operator.translate.options import Options
+from varnish_gateway_operator.translate.plan import GatewayPlan, Plan, StatusKey
+from varnish_gateway_operator.translate.problems import Problem
+from varnish_gateway_operator.translate.programmed import Broken, Reports, Written, broken_rules, programmed_by
+from varnish_gateway_operator.translate.routing import Standing, routing_json
+from varnish_gateway_operator.translate.status import (
+    ObjectStatus,
+    class_status,
+    gateway_accepted,
+    gateway_status,
+    has_own_entry,
+    route_conditions,
+    route_status,
+)
+from varnish_gateway_operator.translate.vcl import main_vcl
+
+
+@dataclass(frozen=True)
+class _Translated:
+    """A Gateway's documents, if it has anything to serve, and its two summaries."""
+
+    plan: GatewayPlan | None
+    accepted: Condition
+    programmed: Condition
+
+
+def translate(snapshot: Snapshot, reports: Reports, options: Options, memory: Memory) -> Plan:
+    """What is to be written for this snapshot, given what the running processes report."""
+    topology, placed = place_routes(snapshot, options, memory)
+    standings = _standings(placed)
+    routes = _route_statuses(placed, broken_rules(reports), memory)
+    attached = _attached(routes)
+    statuses = [class_status(verdict) for verdict in topology.classes.values()]
+    gateways: dict[Key, GatewayPlan] = {}
+    for key, verdict in topology.gateways.items():
+        found = _gateway(verdict, topology, snapshot, options, standings.get(key, ()), reports.get(key, ()))
+        if found.plan:
+            gateways[key] = found.plan
+        counts = attached.get(key, {})
+        statuses.append(gateway_status(verdict, accepted=found.accepted, programmed=found.programmed, attached=counts))
+    statuses += [each.status for each in routes.values() if each.placed.parents or has_own_entry(each.placed.route)]
+    return Plan(gateways, {status_key(each.resource): each for each in statuses})
+
+
+def status_key(resource: Resource) -> StatusKey:
+    return resource.kind, resource.namespace, resource.name
+
+
+def _gateway(
+    verdict: GatewayVerdict,
+    topology: Topology,
+    snapshot: Snapshot,
+    options: Options,
+    standings: Sequence[Standing],
+    reports: Sequence[Report],
+) -> _Translated:
+    class_verdict = topology.classes[verdict.gateway.spec.gateway_class_name]
+    accepted = gateway_accepted(verdict, class_verdict)
+    if not verdict.served:
+        return _Translated(None, accepted, not_programmed("Invalid", "no listener can be served"))
+    routing = routing_json(verdict, standings)
+    if accepted.status != "True":  # routes stay in effect; what the invalid part decides stays as it was
+        return _Translated(GatewayPlan(routing, None, None), accepted, not_programmed("Invalid", accepted.message))
+    vcl = main_vcl(class_verdict.parameters, snapshot, options.vcl)
+    pod = pod_of(verdict, class_verdict.parameters)
+    plan = GatewayPlan(routing, vcl.text, pod)
+    if vcl.text is None:
+        return _Translated(plan, accepted, not_programmed("Invalid", f"{vcl.problem}; the last good VCL stays"))
+    written = Written(
+        routing=digest(routing),
+        vcl=digest(vcl.text.encode()),
+        pod=digest(pod.to_json()),
+        user_vcl_line=options.vcl.user_line,
+    )
+    return _Translated(plan, accepted, programmed_by(reports, written))
+
+
+def _standings(placed: Mapping[Key, PlacedRoute]) -> Mapping[Key, Sequence[Standing]]:
+    """The routes of each Gateway."""
+    found: dict[Key, list[Standing]] = {}
+    for route in placed.values():
+        for gateway, standing in route.standings:
+            found.setdefault(gateway, []).append(standing)
+    return found
+
+
+def _route_statuses(placed: Mapping[Key, PlacedRoute], broken: Broken, memory: Memory) -> Mapping[Key, KnownStatus]:
+    """Every route's status; one whose inputs are the same objects as before is the same object too."""
+    found: dict[Key, KnownStatus] = {}
+    for key, route in placed.items():
+        own = broken.get(route.route.full_name, ()) if broken else ()
+        known = memory.statuses.get(key)
+        is_same = known is not None and known.placed is route and known.broken == own
+        found[key] = known if known and is_same else _route_status(route, own)
+    memory.statuses = found
+    return found
+
+
+def _route_status(placed: PlacedRoute, broken: tuple[tuple[int, Problem], ...]) -> KnownStatus:
+    found = [(parent, route_conditions(parent, placed.compiled, broken)) for parent in placed.parents]
+    seats = {
+        (parent.gateway, attachment.listener.listener.name)
+        for parent, conditions in found
+        if conditions[0].status == "True"
+        for attachment in parent.attachments
+    }
+    return KnownStatus(placed, broken, route_status(placed.route, found), tuple(sorted(seats)))
+
+
+def _attached(routes: Mapping[Key, KnownStatus]) -> Mapping[Key, Mapping[str, int]]:
+    """Gateway -> listener -> how many accepted routes are attached there."""
+    counts = Counter(seat for each in routes.values() for seat in each.attached)
+    found: dict[Key, dict[str, int]] = {}
+    for (gateway, listener), count in counts.items():
+        found.setdefault(gateway, {})[listener] = count
+    return found
