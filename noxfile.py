@@ -7,7 +7,9 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import nox
@@ -23,22 +25,22 @@ PR_SET_PDEATHSIG = 1
 
 nox.needs_version = ">=2025.2.9"
 nox.options.sessions = ["tests"]
-nox.options.reuse_existing_virtualenvs = True
+nox.options.default_venv_backend = "none"
 
-# One environment for the tools, one for what runs; each is filled once and again when what it holds has changed.
-WORKSHOP = ".nox/workshop"
-RUNTIME = ".nox/runtime"
+# Two environments, shared by all sessions: what runs, and the tools besides. Filled again when their contents change.
+RUNTIME = ROOT / ".nox" / "runtime"
+WORKSHOP = ROOT / ".nox" / "workshop"
 
 
-@nox.session(venv_location=RUNTIME)
+@nox.session
 def gateway(session: nox.Session) -> None:
     """Run a gateway from a folder of YAML: nox -s gateway -- [FOLDER] [--address ADDR] [--state DIR] ..."""
     options, folder = gateway_options(session.posargs)
     environment = programs(session)
-    fill(session, editable_packages())
-    command = [str(Path(session.bin) / "varnish-gateway-chaperone"), "standalone", str(folder), *options]
+    fill(session, RUNTIME, editable_packages())
+    command = [str(RUNTIME / "bin/varnish-gateway-chaperone"), "standalone", str(folder), *options]
     if folder == QUICKSTART:
-        command += quickstart_backends(session, options)
+        command += quickstart_backends(options)
     # From here on this process is the gateway: signals reach it, and its exit code is ours.
     os.chdir(session.invoked_from)
     os.execve(command[0], command, os.environ | environment)
@@ -61,14 +63,14 @@ def gateway_options(arguments: list[str]) -> tuple[list[str], Path]:
     return options, given.folder or QUICKSTART
 
 
-def quickstart_backends(session: nox.Session, options: list[str]) -> list[str]:
+def quickstart_backends(options: list[str]) -> list[str]:
     """Start the example's own backends; they end with this process. Returns options that chaperone needs besides."""
     ready = [option.partition("=")[2] for option in options if option.startswith("--ready-file=")]
     added = [] if ready else [f"--ready-file={tempfile.gettempdir()}/varnish-gateway-quickstart-{os.getpid()}"]
     file = ready[0] if ready else added[0].partition("=")[2]
     address = next((option.partition("=")[2] for option in options if option.startswith("--address=")), "127.0.0.1")
     subprocess.Popen(
-        [str(Path(session.bin) / "python"), str(QUICKSTART / "backends.py"), address, file],
+        [str(RUNTIME / "bin/python"), str(QUICKSTART / "backends.py"), address, file],
         start_new_session=True,  # Ctrl-C is for the gateway, which drains: its backends must outlive that
         preexec_fn=end_with_parent,  # noqa: PLW1509 - nothing else runs in this process
     )
@@ -79,14 +81,14 @@ def end_with_parent() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-@nox.session(venv_location=WORKSHOP)
+@nox.session
 def tests(session: nox.Session) -> None:
     """Every test that needs no cluster: Python, Rust, VTC, golden cases, and the cases live through varnishd."""
     environment = programs(session)
-    fill_workshop(session)
+    run = workshop(session)
     rust = subprocess.Popen([*cargo("test"), *CARGO_QUIET], cwd=GHOST, env=os.environ | environment)
     try:
-        session.run(
+        run(
             "pytest", "-n", "4", "--dist", "loadgroup", "--cov", "--cov-report=term:skip-covered",
             *(session.posargs or ["packages", "e2e"]), env=environment,
         )  # fmt: skip
@@ -96,67 +98,67 @@ def tests(session: nox.Session) -> None:
         session.error("cargo test failed")
 
 
-@nox.session(venv_location=WORKSHOP)
+@nox.session
 def bless(session: nox.Session) -> None:
     """Accept what the stages make of the golden cases; read the diff."""
-    fill_workshop(session)
-    session.run("pytest", "-k", "golden", "packages/operator", env={"BLESS": "1"})
-    session.run("pytest", "-k", "golden", "packages/chaperone", env={"BLESS": "1"})
+    run = workshop(session)
+    run("pytest", "-k", "golden", "packages/operator", env={"BLESS": "1"})
+    run("pytest", "-k", "golden", "packages/chaperone", env={"BLESS": "1"})
     session.run("git", "diff", "--stat", "--", "e2e/cases", external=True)
 
 
-@nox.session(venv_location=WORKSHOP)
+@nox.session
 def lint(session: nox.Session) -> None:
     """ruff, rustfmt, clippy, shellcheck."""
     environment = programs(session, ghost=False)
-    fill_workshop(session)
-    session.run("ruff", "check", ".")
-    session.run("ruff", "format", "--check", ".")
-    session.run("shellcheck", *map(str, sorted(TOOLCHAIN.glob("*.sh"))), ".ci/run")
+    run = workshop(session)
+    run("ruff", "check", ".")
+    run("ruff", "format", "--check", ".")
+    run("shellcheck", *map(str, sorted(TOOLCHAIN.glob("*.sh"))), ".ci/run")
     session.chdir(GHOST)
     session.run("cargo", "fmt", "--all", "--check", external=True)
     clippy = ["clippy", "--workspace", "--all-targets", "--release", "--locked", "--", "-D", "warnings"]
     session.run("cargo", *clippy, external=True, env=environment)
 
 
-@nox.session(venv_location=WORKSHOP)
+@nox.session
 def types(session: nox.Session) -> None:
     """mypy, strict."""
-    fill_workshop(session)
+    run = workshop(session)
     for package in PACKAGES:
-        session.run("mypy", str(package / "src"), str(package / "tests"))
+        run("mypy", str(package / "src"), str(package / "tests"))
     for folder in ("e2e/live", "bench", "examples/quickstart"):
-        session.run("mypy", folder)
+        run("mypy", folder)
 
 
-@nox.session(venv_location=WORKSHOP)
+@nox.session
 def layers(session: nox.Session) -> None:
     """Who may import whom."""
-    fill_workshop(session)
-    session.run("lint-imports")
+    run = workshop(session)
+    run("lint-imports")
 
 
-@nox.session(venv_location=WORKSHOP)
+@nox.session
 def schema(session: nox.Session) -> None:
     """Export the documents' JSON Schemas for the Rust side."""
-    fill_workshop(session)
-    session.run("python", "-m", "varnish_gateway_common.schema", str(GHOST / "schema"))
+    run = workshop(session)
+    run("python", "-m", "varnish_gateway_common.schema", str(GHOST / "schema"))
 
 
-@nox.session(venv_location=WORKSHOP)
+@nox.session
 def build(session: nox.Session) -> None:
     """The three wheels, in dist/."""
-    fill_workshop(session)
-    session.run("pip", "wheel", "-q", "--no-deps", "--wheel-dir", "dist", *map(str, PACKAGES))
+    run = workshop(session)
+    run("pip", "wheel", "-q", "--no-deps", "--wheel-dir", "dist", *map(str, PACKAGES))
 
 
-@nox.session(venv_location=WORKSHOP)
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measure, and write docs/benchmarks.md and its plot."""
     environment = programs(session)
     session.run(str(TOOLCHAIN / "apt-install.sh"), "wrk", external=True)
-    fill_workshop(session)
-    session.run("python", "-m", "bench", *session.posargs, env=environment)
+    run = workshop(session)
+    run("python", "-m", "bench", *session.posargs, env=environment)
 
 
 CARGO_QUIET = ["--quiet"]
@@ -216,18 +218,25 @@ def editable_packages() -> list[str]:
     return ["-e", f"{common}[folder]", "-e", operator, "-e", chaperone]
 
 
-def fill_workshop(session: nox.Session) -> None:
+def workshop(session: nox.Session) -> Callable[..., None]:
+    """Make sure that the tools are there; returns what runs one of them."""
     groups = nox.project.dependency_groups(nox.project.load_toml(ROOT / "pyproject.toml"), "workshop")
-    fill(session, [*editable_packages(), *groups])
+    fill(session, WORKSHOP, [*editable_packages(), *groups])
+
+    def run(tool: str, *arguments: str, env: dict[str, str] | None = None) -> None:
+        session.run(str(WORKSHOP / "bin" / tool), *arguments, env=env, external=True)
+
+    return run
 
 
-def fill(session: nox.Session, requirements: list[str]) -> None:
+def fill(session: nox.Session, environment: Path, requirements: list[str]) -> None:
     """Install, unless nothing changed since: a second start must not wait for pip."""
     content = "\n".join([*requirements, *((package / "pyproject.toml").read_text() for package in PACKAGES)])
-    stamp = Path(session.virtualenv.location) / "filled"
+    stamp = environment / "filled"
     wanted = hashlib.sha256(content.encode()).hexdigest()
     if stamp.exists() and stamp.read_text() == wanted:
         return
-    session.log("installing Python packages")
-    session.install(*requirements)
+    session.log(f"installing Python packages into {environment.relative_to(ROOT)}")
+    session.run(sys.executable, "-m", "venv", str(environment), external=True)
+    session.run(str(environment / "bin/pip"), "install", "--quiet", *requirements, external=True)
     stamp.write_text(wanted)
