@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from varnish_gateway_chaperone import __version__, app, logs
+from varnish_gateway_chaperone import __version__, app, logs, standalone
 from varnish_gateway_chaperone.serving import DrainTimes
 from varnish_gateway_chaperone.supervisor import pid1
 from varnish_gateway_chaperone.varnish.daemon import find
@@ -47,13 +47,42 @@ def _run(_: argparse.ArgumentParser, options: argparse.Namespace, log: logs.Log)
     )
 
 
+def _standalone(parser: argparse.ArgumentParser, options: argparse.Namespace, log: logs.Log) -> int:
+    if not options.folder.is_dir():
+        parser.error(f"{options.folder} is not a folder")
+    passed_on = ["--varnishd", options.varnishd]
+    passed_on += ["--vmod-path", options.vmod_path] if options.vmod_path else []
+    passed_on += ["--verbose"] if options.verbose else []
+    return standalone.run(
+        standalone.Options(
+            folder=options.folder.resolve(),
+            state=options.state.resolve() if options.state else None,
+            address=options.address,
+            ready_file=options.ready_file.resolve() if options.ready_file else None,
+            drain_deadline_seconds=options.drain_deadline,
+            passed_on=tuple(passed_on),
+        ),
+        log,
+    )
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("varnish-gateway-chaperone", description=sys.modules[__package__ or ""].__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(commands.add_parser("run", help="one chaperone for one Gateway"))
+    _add_standalone(commands.add_parser("standalone", help="a gateway from a folder of manifests"))
     return parser
+
+
+def _add_standalone(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("folder", type=Path, metavar="FOLDER", help="manifests: Gateways, routes, Services, EndpointSlices, ...")
+    add("--state", type=Path, metavar="DIR", help="statuses and translations, kept (default: a temporary folder)")
+    add("--ready-file", type=Path, metavar="FILE", help="written when every listener serves, removed at the end")
+    _add_common(parser)
+    parser.set_defaults(start=_standalone)
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:

@@ -15,8 +15,8 @@ from varnish_gateway_chaperone.report import ReportFile
 from varnish_gateway_chaperone.rounds import Parts, Rounds
 from varnish_gateway_chaperone.serving import DrainTimes, Serving
 from varnish_gateway_chaperone.sources.files import FileSource
-from varnish_gateway_chaperone.supervisor.tree import guarded
-from varnish_gateway_chaperone.varnish.arguments import Paths
+from varnish_gateway_chaperone.supervisor.tree import Backoff, guarded
+from varnish_gateway_chaperone.varnish.arguments import Paths, listen_address
 from varnish_gateway_chaperone.varnish.daemon import Program
 from varnish_gateway_chaperone.varnish.ghost import GhostClient
 from varnish_gateway_chaperone.varnish.statistics import Varnishstat
@@ -99,12 +99,16 @@ class Chaperone:
             self._news.set()
 
     async def _serve_web(self) -> None:
-        try:
-            await self._web.serve(self._options.web_address, self._options.web_port)
-        except OSError as error:
-            place = f"{self._options.web_address}:{self._options.web_port}"
-            self._log.error("health and metrics are not served", reason=f"{place}: {error.strerror}")
-            await asyncio.sleep(BUG_SECONDS)
+        """Without it the gateway serves on: the port may become free."""
+        backoff = Backoff(first_seconds=1.0)
+        address, port = self._options.web_address, self._options.web_port
+        while True:
+            try:
+                await self._web.serve(address, port)
+            except OSError as error:
+                place = listen_address(address, port)
+                self._log.error("health and metrics are not served; tried again", address=place, reason=error.strerror)
+            await asyncio.sleep(backoff.after(0))
 
     async def _loop(self) -> None:
         while not self._is_leaving.is_set():

@@ -54,16 +54,12 @@ class Paths:
         return self.run / "ghost.sock"
 
     @property
-    def ghost_folder(self) -> Path:
-        return self.run / "ghost"
-
-    @property
     def ghost(self) -> Path:
-        return self.ghost_folder / names.GHOST
+        return self.run / names.GHOST
 
     @property
     def ghost_candidate(self) -> Path:
-        return self.ghost_folder / names.GHOST_CANDIDATE
+        return self.run / names.GHOST_CANDIDATE
 
     @property
     def vcl(self) -> Path:
@@ -102,7 +98,7 @@ def open_sockets(pod: Pod) -> tuple[PodSocket, ...]:
 
 def varnishd_environment(paths: Paths, inherited: dict[str, str]) -> dict[str, str]:
     """What varnishd and, in it, ghost find in their environment."""
-    return inherited | {names.GHOST_FOLDER: str(paths.ghost_folder)}
+    return inherited | {names.GHOST_FOLDER: str(paths.run)}
 
 
 def listen_address(address: str, port: int) -> str:

@@ -158,6 +158,7 @@ class FakeVarnishCli:
         self.loaded: dict[str, str] = {}
         self.active: str | None = None
         self.is_lost = False
+        self.undiscardable: set[str] = set()
 
     async def command(self, *words: str, timeout_seconds: float = 10) -> str:  # noqa: ARG002
         self.commands.append(words)
@@ -169,7 +170,7 @@ class FakeVarnishCli:
             case ("vcl.use", name):
                 self.active = name
             case ("vcl.discard", name):
-                if name == self.active:
+                if name == self.active or name in self.undiscardable:
                     raise CliRefusedError(300, f"Cannot discard active VCL program {name}")
                 del self.loaded[name]
         return ""

@@ -6,7 +6,6 @@ import os
 import secrets
 import shutil
 import socket
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -143,25 +142,26 @@ def _clean(paths: Paths) -> None:
     """Nothing of a former varnishd may be taken for the new one's; the secret is new each time."""
     shutil.rmtree(paths.workdir, ignore_errors=True)
     paths.ghost_socket.unlink(missing_ok=True)
-    paths.ghost_folder.mkdir(parents=True, exist_ok=True)
     paths.secret.unlink(missing_ok=True)
     with os.fdopen(os.open(paths.secret, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(secrets.token_hex(32))
 
 
-def ports_in_use(pod: Pod, address: str) -> Iterator[int]:
-    """Ports that cannot be bound because somebody else has them; other mistakes are varnishd's to explain."""
+def ports_in_use(pod: Pod, address: str) -> list[int]:
+    """Ports that somebody else has; other mistakes are varnishd's to explain."""
+    return [wanted.port for wanted in open_sockets(pod) if is_in_use(address, wanted.port)]
+
+
+def is_in_use(address: str, port: int) -> bool:
+    """Whether the port cannot be bound because somebody has it."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    for wanted in open_sockets(pod):
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((address, wanted.port))
-            except PermissionError:
-                continue
-            except OSError as error:
-                if error.errno == errno.EADDRINUSE:
-                    yield wanted.port
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError as error:
+            return error.errno == errno.EADDRINUSE
+    return False
 
 
 def _is_news(line: str) -> bool:

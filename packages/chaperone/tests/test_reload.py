@@ -1,0 +1,157 @@
+"""Desired against applied: what ghost and varnishd are told, and what happens when they refuse."""
+
+from pathlib import Path
+
+import pytest
+
+from varnish_gateway_chaperone.merge import Merged, merge, parse_routing
+from varnish_gateway_chaperone.reload import GhostReload, VclReload
+from varnish_gateway_chaperone.varnish.arguments import Paths
+from varnish_gateway_chaperone.varnish.cli import CliLostError, FakeVarnishCli
+from varnish_gateway_chaperone.varnish.ghost import FakeGhost, GhostLostError, Running
+from varnish_gateway_chaperone.varnish.vcl import Vcls
+from varnish_gateway_common.document import digest
+from varnish_gateway_common.routing import Routing, Rule
+
+
+def merged(route: str = "default/a") -> Merged:
+    rule = Rule.model_validate({"route": route, "action": {"type": "Forward"}})
+    return merge(parse_routing(Routing(version=1, gateway="default/gw", rules=(rule,)).to_json()), (), {})
+
+
+HOSTILE = merged("default/hostile")
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    return Paths(tmp_path)
+
+
+@pytest.fixture
+def ghost(paths: Paths) -> FakeGhost:
+    return FakeGhost(paths.ghost_candidate)
+
+
+@pytest.fixture
+def reload(ghost: FakeGhost, paths: Paths) -> GhostReload:
+    return GhostReload(ghost, paths)
+
+
+async def test_the_candidate_becomes_ghost_json_once_ghost_runs_it(reload: GhostReload, paths: Paths) -> None:
+    assert await reload.apply(merged())
+    assert paths.ghost.read_bytes() == merged().content
+    assert not paths.ghost_candidate.exists()
+    assert not await reload.apply(merged())
+    assert reload.reloads == 1
+
+
+async def test_what_is_refused_leaves_the_last_good_one(reload: GhostReload, paths: Paths, ghost: FakeGhost) -> None:
+    await reload.apply(merged())
+    assert not await reload.apply(HOSTILE)
+    assert paths.ghost.read_bytes() == merged().content
+    assert not paths.ghost_candidate.exists()
+    assert reload.applied == merged()
+    assert reload.refusal
+    assert (reload.refusal.digest, reload.refusal.message) == (HOSTILE.routing_digest, "hostile content")
+    asked = ghost.reloads
+    assert not await reload.apply(HOSTILE), "the same bytes are not tried again"
+    assert ghost.reloads == asked
+
+
+async def test_a_refusal_ends_when_the_last_good_one_is_wanted_again(reload: GhostReload) -> None:
+    await reload.apply(merged())
+    await reload.apply(HOSTILE)
+    assert not await reload.apply(merged())
+    assert reload.refusal is None
+
+
+async def test_a_new_process_is_asked_what_it_runs(reload: GhostReload, ghost: FakeGhost) -> None:
+    await reload.apply(merged())
+    reload.forget()
+    assert await reload.apply(merged())
+    assert ghost.reloads == 1, "it read ghost.json by itself"
+
+
+async def test_another_digest_than_expected_is_tried_again(reload: GhostReload, paths: Paths) -> None:
+    class Forgetful(FakeGhost):
+        async def reload(self) -> Running:
+            return self.running
+
+    forgetful = GhostReload(Forgetful(paths.ghost_candidate), paths)
+    with pytest.raises(GhostLostError, match="ghost runs , not"):
+        await forgetful.apply(merged())
+    assert forgetful.applied is None
+    assert not paths.ghost.exists()
+
+
+async def test_a_seed_that_is_refused_does_not_stay(reload: GhostReload, paths: Paths) -> None:
+    reload.seed(HOSTILE)
+    assert paths.ghost.exists()
+    await reload.apply(HOSTILE)
+    assert not paths.ghost.exists()
+
+
+async def test_a_seed_replaces_nothing(reload: GhostReload, paths: Paths) -> None:
+    paths.ghost.write_bytes(b"last good")
+    reload.seed(merged())
+    await reload.apply(HOSTILE)
+    assert paths.ghost.read_bytes() == b"last good"
+
+
+async def test_a_full_disk_costs_the_reload_and_nothing_else(reload: GhostReload, paths: Paths) -> None:
+    await reload.apply(merged())
+    paths.ghost_candidate.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left on device"):
+        await reload.apply(merged("default/b"))
+    assert paths.ghost.read_bytes() == merged().content
+    assert reload.applied == merged()
+    assert await reload.apply(merged("default/b")), "once there is space"
+
+
+@pytest.fixture
+def cli() -> FakeVarnishCli:
+    return FakeVarnishCli()
+
+
+async def test_a_good_vcl_is_kept_as_last_good(cli: FakeVarnishCli, paths: Paths) -> None:
+    vcl, vcls = VclReload(paths), Vcls(cli, paths.vcl)
+    assert await vcl.apply(vcls, b"good")
+    assert paths.last_good_vcl.read_bytes() == b"good"
+    assert not await vcl.apply(vcls, b"good")
+
+
+async def test_a_broken_vcl_leaves_the_one_in_use(cli: FakeVarnishCli, paths: Paths) -> None:
+    vcl, vcls = VclReload(paths), Vcls(cli, paths.vcl)
+    await vcl.apply(vcls, b"good")
+    assert not await vcl.apply(vcls, b"broken")
+    assert vcl.refusal
+    assert vcl.refusal.digest == digest(b"broken")
+    assert "main.vcl Line 1" in vcl.refusal.message
+    compiled = len(cli.commands)
+    await vcl.apply(vcls, b"broken")
+    assert len(cli.commands) == compiled, "the same text is not compiled again"
+    await vcl.apply(vcls, b"good")
+    assert vcl.refusal is None
+
+
+async def test_a_broken_vcl_at_the_start_gives_way_to_the_last_good_one(cli: FakeVarnishCli, paths: Paths) -> None:
+    paths.last_good_vcl.write_bytes(b"good")
+    vcl, vcls = VclReload(paths), Vcls(cli, paths.vcl)
+    assert await vcl.apply(vcls, b"broken")
+    assert vcls.active_digest == digest(b"good")
+    assert vcl.refusal
+
+
+async def test_a_broken_vcl_at_the_very_first_start_is_waited_out(cli: FakeVarnishCli, paths: Paths) -> None:
+    vcl, vcls = VclReload(paths), Vcls(cli, paths.vcl)
+    assert not await vcl.apply(vcls, b"broken")
+    assert vcls.active_digest == ""
+    assert await vcl.apply(vcls, b"good")
+
+
+async def test_a_lost_varnishd_is_not_a_broken_vcl(cli: FakeVarnishCli, paths: Paths) -> None:
+    vcl, vcls = VclReload(paths), Vcls(cli, paths.vcl)
+    cli.is_lost = True
+    with pytest.raises(CliLostError):
+        await vcl.apply(vcls, b"good")
+    assert vcl.refusal is None

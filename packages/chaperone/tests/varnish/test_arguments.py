@@ -1,0 +1,61 @@
+"""varnishd's arguments: a golden list, and what must not be got wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from varnish_gateway_chaperone.varnish.arguments import (
+    PARAMETERS,
+    Paths,
+    listen_address,
+    varnishd_arguments,
+    varnishd_environment,
+)
+from varnish_gateway_common.pod import Pod, PodSocket
+
+PATHS = Paths(Path("/run/g"))
+
+
+def pod(**values: object) -> Pod:
+    return Pod.model_validate({"version": 1, "gateway": "default/gw"} | values)
+
+
+def test_all_of_them_in_order() -> None:
+    found = varnishd_arguments(pod(sockets=[{"name": "http-80", "port": 80}]), PATHS, "10.0.0.1", vmod_path="/a:/b")
+    parameters = [word for name, value in PARAMETERS.items() for word in ("-p", f"{name}={value}")]
+    assert found == [
+        *("-F", "-f", "", "-n", "/run/g/varnish", "-j", "none", "-T", "127.0.0.1:0", "-S", "/run/g/secret"),
+        *("-a", "http-80=10.0.0.1:80", "-a", "ghost=/run/g/ghost.sock,mode=600", "-s", "malloc,256m"),
+        *parameters,
+        *("-p", "vmod_path=/a:/b", "-p", "feature=-http2"),
+    ]
+
+
+def test_http2_stays_off_whatever_a_user_adds() -> None:
+    found = varnishd_arguments(pod(varnishd_arguments=["-p", "feature=+http2"]), PATHS, "::1")
+    assert found.index("feature=+http2") < found.index("feature=-http2")
+
+
+def test_a_users_parameter_comes_after_the_defaults() -> None:
+    found = varnishd_arguments(pod(varnishd_arguments=["-p", "timeout_idle=5"]), PATHS, "::1")
+    assert found.index("timeout_idle=60") < found.index("timeout_idle=5")
+
+
+def test_a_socket_that_speaks_tls_is_not_opened_in_the_clear() -> None:
+    found = varnishd_arguments(pod(sockets=[{"name": "https-443", "port": 443, "protocol": "HTTPS"}]), PATHS, "::1")
+    assert not any("443" in word for word in found)
+
+
+@pytest.mark.parametrize(("address", "wanted"), [("127.0.0.1", "127.0.0.1:80"), ("::1", "[::1]:80")])
+def test_addresses(address: str, wanted: str) -> None:
+    assert listen_address(address, 80) == wanted
+
+
+def test_ghost_is_told_its_folder() -> None:
+    assert varnishd_environment(PATHS, {"PATH": "/bin"}) == {"PATH": "/bin", "VARNISH_GATEWAY_GHOST_FOLDER": "/run/g"}
+
+
+def test_sockets_keep_their_order() -> None:
+    sockets = (PodSocket(name="http-81", port=81), PodSocket(name="http-80", port=80))
+    found = varnishd_arguments(pod(sockets=sockets), PATHS, "::1")
+    assert found.index("http-81=[::1]:81") < found.index("http-80=[::1]:80")
