@@ -5,27 +5,31 @@ import tempfile
 from pathlib import Path
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write, sync and rename; folders are made. Raises OSError (a full disk leaves the old file as it was)."""
+def write_atomically(path: Path, content: bytes, *, is_durable: bool = True) -> None:
+    """Write, sync and rename; folders are made. Raises OSError (a full disk leaves the old file as it was).
+
+    Not `is_durable`: without the sync, for what can be made again after the host lost its power.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            if is_durable:
+                os.fsync(file.fileno())
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
 
 
-def write_if_changed(path: Path, content: bytes) -> bool:
+def write_if_changed(path: Path, content: bytes, *, is_durable: bool = True) -> bool:
     """Write only what differs, so that watchers are not woken for nothing; True when it was written."""
     try:
         if path.read_bytes() == content:
             return False
     except FileNotFoundError:
         pass
-    write_atomically(path, content)
+    write_atomically(path, content, is_durable=is_durable)
     return True

@@ -47,7 +47,9 @@ def _parser() -> argparse.ArgumentParser:
 def _problem(folder: Path, out: Path) -> str | None:
     if not folder.is_dir():
         return f"{folder} is not a folder"
-    inside = out.absolute().relative_to(folder.absolute()).parts if out.absolute().is_relative_to(folder.absolute()) else ()
+    inside = (
+        out.absolute().relative_to(folder.absolute()).parts if out.absolute().is_relative_to(folder.absolute()) else ()
+    )
     if out.absolute() == folder.absolute() or (inside and not any(part.startswith(".") for part in inside)):
         return f"{out} lies within {folder}: what is written there would be read as manifests"
     return None

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from varnish_gateway_common.manifests import Contents, Folder, Manifest
-
 from varnish_gateway_operator.resources.base import Resource
 from varnish_gateway_operator.resources.core import Namespace
-from varnish_gateway_operator.resources.parse import InvalidObject, kind_of, parse, title
+from varnish_gateway_operator.resources.parse import InvalidObjectError, kind_of, parse, title
 from varnish_gateway_operator.snapshot import Snapshot, snapshot_of
 
 NAMESPACE_NAME: Final = "kubernetes.io/metadata.name"
@@ -66,7 +65,10 @@ class FolderSource:
         self._folder = Folder(self.root)
 
     def read(self) -> Snapshot:
-        """The folder as it is now; the very same snapshot while no file changed. Raises OSError when the folder itself cannot be read: nothing is forgotten then."""
+        """The folder as it is now; the very same snapshot while no file changed.
+
+        Raises OSError when the folder itself cannot be read: nothing is forgotten then.
+        """
         if not self.root.is_dir():
             raise NotADirectoryError(f"{self.root} is not a folder")
         contents = self._folder.read()
@@ -107,7 +109,7 @@ def _read(contents: Contents, before: Mapping[Identity, Known]) -> _File:
     for manifest in contents.manifests:
         try:
             known = _known(manifest, before)
-        except InvalidObject as error:
+        except InvalidObjectError as error:
             name = title(manifest.content)
             found.mistakes += [Mistake(manifest.file, manifest.line, name, message) for message in error.messages]
             identity = _identity_of_broken(manifest.content)

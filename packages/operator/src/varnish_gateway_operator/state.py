@@ -1,23 +1,26 @@
 """The STATE folder: what a cluster would be given, as files.
 
-    STATE/<namespace>/<gateway>/routing.json, main.vcl, pod.json     written here
-    STATE/<namespace>/<gateway>/report.json                          read here, written by the gateway's process
-    STATE/status/<kind>/<namespace>/<name>.yaml                      statuses
-    STATE/status/mistakes.yaml                                       what could not be read
+STATE/<namespace>/<gateway>/routing.json, main.vcl, pod.json     written here
+STATE/<namespace>/<gateway>/report.json                          read here, written by the gateway's process
+STATE/status/<kind>/<namespace>/<name>.yaml                      statuses
+STATE/status/mistakes.yaml                                       what could not be read
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
 from pydantic import ValidationError
+
 from varnish_gateway_common import names
 from varnish_gateway_common.files import write_if_changed
 from varnish_gateway_common.report import Report
-
 from varnish_gateway_operator.files import Mistake
+from varnish_gateway_operator.resources.base import Resource
 from varnish_gateway_operator.snapshot import Key
 from varnish_gateway_operator.times import stamped
 from varnish_gateway_operator.translate.plan import GatewayPlan, Plan, StatusKey
@@ -36,7 +39,7 @@ MISTAKES: Final = "mistakes.yaml"
 class _Dumper(SafeDumper):
     """Without anchors: they are no help to readers."""
 
-    def ignore_aliases(self, data: Any) -> bool:
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - the base class names it
         return True
 
 
@@ -53,7 +56,10 @@ class StateFolder:
 
         Not `is_complete`: some files could not be read, so only what was seen here before can be known to be gone.
         """
-        done = [name for key, gateway in plan.gateways.items() for name in self._write(key, gateway)]
+        done = []
+        for key, gateway in plan.gateways.items():
+            if written := list(self._write(key, gateway)):
+                done.append(f"wrote {', '.join(written)} of {'/'.join(key)}")
         for key in sorted(set(self._known_gateways()) - plan.gateways.keys()):
             if is_complete or key in self._gateways:
                 self._remove(key)
@@ -61,7 +67,7 @@ class StateFolder:
         self._gateways |= plan.gateways.keys()
         return done
 
-    def write_statuses(self, plan: Plan, *, is_complete: bool, now: Callable[[], str]) -> int:
+    def write_statuses(self, plan: Plan, *, is_complete: bool, now: str) -> int:
         """Write the statuses that changed and remove those of objects that are gone; how many. Raises OSError."""
         changed = 0
         for key, status in plan.statuses.items():
@@ -108,7 +114,7 @@ class StateFolder:
         }
         for name, content in documents.items():
             if content is not None and write_if_changed(self._folder(key) / name, content):
-                yield f"wrote {name} of {'/'.join(key)}"
+                yield name
 
     def _known_gateways(self) -> Iterator[Key]:
         """Folders whose routing.json is ours, by what it says."""
@@ -132,11 +138,10 @@ class StateFolder:
         kind, namespace, name = key
         return self.root.joinpath(names.STATUS, kind.lower(), namespace, f"{name}.yaml")
 
-    def _write_status(self, key: StatusKey, status: ObjectStatus, now: Callable[[], str]) -> bool:
+    def _write_status(self, key: StatusKey, status: ObjectStatus, now: str) -> bool:
         path = self._status_path(key)
-        before = _status_in(path)
-        content = document(status, lambda wanted: stamped(wanted, before, now()))
-        return write_if_changed(path, dumped(content))
+        wanted = stamped(status.status, _status_in(path), now)
+        return write_if_changed(path, document(status.resource, wanted), is_durable=False)
 
     def _gone(self, plan: Plan, is_complete: bool) -> Iterator[tuple[Path, StatusKey]]:
         """Status files without an object."""
@@ -147,16 +152,15 @@ class StateFolder:
                 yield path, seen.get(path, ("", "", ""))
 
 
-def document(status: ObjectStatus, finish: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
-    """The object with its status and nothing else."""
-    resource = status.resource
-    metadata = {"namespace": resource.namespace, "name": resource.name} if resource.namespace else {"name": resource.name}
-    return {
+def document(resource: Resource, status: dict[str, Any]) -> bytes:
+    """The object's YAML with its status and nothing else."""
+    metadata = {"namespace": resource.namespace, "name": resource.name}
+    head = {
         "apiVersion": resource.api_version,
         "kind": resource.kind,
-        "metadata": metadata,
-        "status": finish(status.status),
+        "metadata": {name: value for name, value in metadata.items() if value},
     }
+    return dumped(head) + _dumped_status(json.dumps(status))
 
 
 def dumped(content: Any) -> bytes:
@@ -165,11 +169,23 @@ def dumped(content: Any) -> bytes:
     return text.encode()
 
 
+@lru_cache(maxsize=256)
+def _dumped_status(status: str) -> bytes:
+    """Most routes have the same as many others."""
+    return dumped({"status": json.loads(status)})
+
+
 def _status_in(path: Path) -> dict[str, Any]:
     """The status that a file holds; empty where there is none to be had."""
     try:
-        content = yaml.load(path.read_bytes(), Loader=SafeLoader)  # noqa: S506 - it is the safe one, in C
+        _, mark, status = path.read_bytes().partition(b"\nstatus:\n")
+        return _parsed_status(mark + status)
     except (OSError, yaml.YAMLError):
         return {}
-    found = content.get("status") if isinstance(content, Mapping) else None
+
+
+@lru_cache(maxsize=256)
+def _parsed_status(text: bytes) -> dict[str, Any]:
+    content = yaml.load(text, Loader=SafeLoader)
+    found = content.get("status") if isinstance(content, dict) else None
     return found if isinstance(found, dict) else {}

@@ -7,7 +7,11 @@ from pydantic import Field, StrictInt, StringConstraints
 from varnish_gateway_operator.resources.base import Part, Port, Resource, Unread
 
 ExternalHostname = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?)*\.?$", max_length=253)
+    str,
+    StringConstraints(
+        pattern=r"^[A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([-A-Za-z0-9_]*[A-Za-z0-9_])?)*\.?$",
+        max_length=253,
+    ),
 ]
 
 

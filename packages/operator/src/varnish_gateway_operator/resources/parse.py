@@ -48,7 +48,7 @@ KINDS: Final[Mapping[tuple[str, str], Kind]] = {
 }
 
 
-class InvalidObject(Exception):
+class InvalidObjectError(Exception):
     """An object that is none; `messages` name the fields."""
 
     def __init__(self, messages: Iterable[str]) -> None:
@@ -57,25 +57,25 @@ class InvalidObject(Exception):
 
 
 def kind_of(content: Mapping[str, Any]) -> Kind | None:
-    """The kind of an object; None for those of others (a Deployment, say). Raises InvalidObject for a false one."""
+    """The kind of an object; None for those of others (a Deployment, say). Raises InvalidObjectError."""
     group, _, version = str(content.get("apiVersion")).rpartition("/")
     name = str(content.get("kind"))
     kind = KINDS.get((group, name))
     if kind and version not in kind.versions:
-        raise InvalidObject([f"apiVersion: {version!r} is not a version of {name}, use {kind.versions[0]!r}"])
+        raise InvalidObjectError([f"apiVersion: {version!r} is not a version of {name}, use {kind.versions[0]!r}"])
     if not kind and group in (GATEWAY_API, OURS):
-        raise InvalidObject([f"kind: {name} of {group} is not served by this version"])
+        raise InvalidObjectError([f"kind: {name} of {group} is not served by this version"])
     return kind
 
 
 def parse(kind: Kind, content: Mapping[str, Any], *, unknown_fields: Literal["ignore", "forbid"]) -> Resource:
-    """The model of an object. Raises InvalidObject. A missing namespace is `default`."""
+    """The model of an object. Raises InvalidObjectError. A missing namespace is `default`."""
     if unknown_fields == "forbid":
         _check_size(content)
     try:
         found = kind.model.model_validate(_placed(kind, content), extra=unknown_fields)
     except ValidationError as error:
-        raise InvalidObject(_message(details) for details in error.errors(include_url=False)) from None
+        raise InvalidObjectError(_message(details) for details in error.errors(include_url=False)) from None
     return found
 
 
@@ -90,7 +90,7 @@ def _check_size(content: Mapping[str, Any]) -> None:
             return
         if nodes > MAX_NODES:
             break
-    raise InvalidObject([f"has more than {MAX_NODES} values, or more than {MAX_DEPTH} levels"])
+    raise InvalidObjectError([f"has more than {MAX_NODES} values, or more than {MAX_DEPTH} levels"])
 
 
 def _children(node: Any) -> Iterable[Any]:
@@ -106,7 +106,7 @@ def title(content: Mapping[str, Any]) -> str:
     name = str(known.get("name", "?"))
     try:
         kind = kind_of(content)
-    except InvalidObject:
+    except InvalidObjectError:
         kind = None
     is_namespaced = kind.is_namespaced if kind else True
     namespace = known.get("namespace") or "default"

@@ -1,6 +1,6 @@
 """Translation: a snapshot in, a plan out. Pure: no clock, no randomness, no log, no input or output.
 
-    classes, listeners -> attach -> (rules: matches, filters, backends, references) -> routing, vcl, infra -> status
+classes, listeners -> attach -> (rules: matches, filters, backends, references) -> routing, vcl, infra -> status
 """
 
 from varnish_gateway_operator.translate.memory import Memory

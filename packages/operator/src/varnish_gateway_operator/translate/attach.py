@@ -84,7 +84,9 @@ def _accepted(listeners: Sequence[ListenerVerdict]) -> Condition:
     if any(listener.is_accepted for listener in listeners):
         return accepted()
     names = ", ".join(listener.listener.name for listener in listeners)
-    return not_accepted("NoMatchingParent", f"the Gateway's listeners that would take the route are not accepted: {names}")
+    return not_accepted(
+        "NoMatchingParent", f"the Gateway's listeners that would take the route are not accepted: {names}"
+    )
 
 
 def _wanted(ref: ParentReference) -> str:
@@ -94,7 +96,7 @@ def _wanted(ref: ParentReference) -> str:
 
 
 def _is_named(ref: ParentReference, verdict: ListenerVerdict) -> bool:
-    """"When both Port and SectionName are specified, the name and port of the selected listener must match both."""
+    """ "When both Port and SectionName are specified, the name and port of the selected listener must match both."""
     listener = verdict.listener
     return ref.section_name in (None, listener.name) and ref.port in (None, listener.port)
 
@@ -108,4 +110,3 @@ def _allows(verdict: ListenerVerdict, route: HTTPRoute, own_namespace: str, name
     if allowed.from_ == "Selector":
         return selects(allowed.selector, namespace_labels)
     return allowed.from_ == "All"
-

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from varnish_gateway_common import names, routing
-
 from varnish_gateway_operator.resources import httproute
 from varnish_gateway_operator.resources.core import Service, ServicePort
-from varnish_gateway_operator.translate.filters import filtering
+from varnish_gateway_operator.translate.filters import NO_FILTERS, filtering
 from varnish_gateway_operator.translate.problems import Problem
 from varnish_gateway_operator.translate.references import Origin, References, Target
 
@@ -16,12 +16,30 @@ UNSPOKEN_PROTOCOLS: Final = frozenset({"kubernetes.io/h2c", "kubernetes.io/wss"}
 """Values of appProtocol that say, in Kubernetes' words, that plain HTTP/1.1 will not do."""
 
 
+class ServicePortKey(NamedTuple):
+    """A port of a Service that is wanted: what becomes an entry of the table of Services."""
+
+    key: str
+    namespace: str
+    name: str
+    port_name: str
+    external_name: tuple[str, int] | None = None
+
+
+class Share(NamedTuple):
+    """A backendRef: its weight, its Service unless that is invalid, its filters."""
+
+    weight: int
+    service: str | None
+    filters: routing.Filters
+
+
 @dataclass(frozen=True)
 class Backends:
     """What a rule's backendRefs come to."""
 
-    shares: tuple[routing.Backend, ...] = ()
-    services: tuple[tuple[str, routing.Service], ...] = ()
+    shares: tuple[Share, ...] = ()
+    services: tuple[ServicePortKey, ...] = ()
     unresolved: tuple[Problem, ...] = ()
     """References that are invalid: their shares answer 500."""
     problems: tuple[Problem, ...] = ()
@@ -37,8 +55,8 @@ def backends_of(
     has_external_names: bool,
 ) -> Backends:
     """Every backendRef with its weight and its filters."""
-    shares: list[routing.Backend] = []
-    services: list[tuple[str, routing.Service]] = []
+    shares: list[Share] = []
+    services: list[ServicePortKey] = []
     unresolved: list[Problem] = []
     problems: list[Problem] = []
     for index, ref in enumerate(refs):
@@ -48,16 +66,31 @@ def backends_of(
         found = _service(ref, origin=origin, references=references, has_external_names=has_external_names)
         if isinstance(found, Problem):
             unresolved.append(found.within(where))
-            shares.append(routing.Backend(weight=ref.weight, filters=own.filters))
+            shares.append(Share(ref.weight, None, own.filters))
         else:
             services.append(found)
-            shares.append(routing.Backend(weight=ref.weight, service=found[0], filters=own.filters))
+            shares.append(Share(ref.weight, found.key, own.filters))
     return Backends(tuple(shares), tuple(services), tuple(unresolved), tuple(problems))
+
+
+def forward_json(shares: tuple[Share, ...]) -> bytes:
+    """The canonical bytes of a Forward."""
+    if all(filters is NO_FILTERS for _, _, filters in shares):
+        return _plain_forward_json(tuple((weight, service) for weight, service, _ in shares))
+    backends = (routing.Backend(weight=weight, service=service, filters=filters) for weight, service, filters in shares)
+    return routing.Forward(type="Forward", backends=tuple(backends)).to_json()
+
+
+@lru_cache(maxsize=10_000)
+def _plain_forward_json(shares: tuple[tuple[int, str | None], ...]) -> bytes:
+    """Many rules have the same."""
+    backends = (routing.Backend(weight=weight, service=service) for weight, service in shares)
+    return routing.Forward(type="Forward", backends=tuple(backends)).to_json()
 
 
 def _service(
     ref: httproute.BackendRef, *, origin: Origin, references: References, has_external_names: bool
-) -> tuple[str, routing.Service] | Problem:
+) -> ServicePortKey | Problem:
     target = Target(ref.group, ref.kind, ref.namespace or origin.namespace, ref.name)
     found = references.resolve(origin, target, Service)
     if isinstance(found, Service):
@@ -69,9 +102,7 @@ def _service(
     return Problem("BackendNotFound", "name", f"{target} does not exist")
 
 
-def _port(
-    ref: httproute.BackendRef, service: Service, *, has_external_names: bool
-) -> tuple[str, routing.Service] | Problem:
+def _port(ref: httproute.BackendRef, service: Service, *, has_external_names: bool) -> ServicePortKey | Problem:
     if ref.port is None:
         return Problem("BackendNotFound", "port", f"must say which port of Service {service.full_name}")
     key = names.service_key(service.namespace, service.name, ref.port)
@@ -84,7 +115,7 @@ def _port(
         return Problem("UnsupportedProtocol", "port", f"{key} is a port of {port.protocol}")
     if port.app_protocol in UNSPOKEN_PROTOCOLS:
         return Problem("UnsupportedProtocol", "port", f"{key} speaks {port.app_protocol}, which is not supported yet")
-    return key, routing.Service(namespace=service.namespace, name=service.name, port_name=port.name)
+    return ServicePortKey(key, service.namespace, service.name, port.name)
 
 
 def _find(service: Service, number: int) -> ServicePort | None:
@@ -93,19 +124,15 @@ def _find(service: Service, number: int) -> ServicePort | None:
     return next((port for port in found if port.protocol == "TCP"), found[0] if found else None)
 
 
-def _external(
-    number: int, service: Service, port: ServicePort | None, key: str
-) -> tuple[str, routing.Service] | Problem:
+def _external(number: int, service: Service, port: ServicePort | None, key: str) -> ServicePortKey | Problem:
     """A Service that is a name elsewhere; it needs no ports, and where it has some they count."""
     if service.spec.external_name is None:
         return Problem("BackendNotFound", "name", f"Service {service.full_name} has no externalName")
     if port is None and service.spec.ports:
         return Problem("BackendNotFound", "port", f"Service {service.full_name} has no port {number}")
     target = port.target_port if port and isinstance(port.target_port, int) else number
-    external = routing.ExternalName(hostname=service.spec.external_name.rstrip(".").lower(), port=target)
-    return key, routing.Service(
-        namespace=service.namespace, name=service.name, port_name=port.name if port else "", external_name=external
-    )
+    external = service.spec.external_name.rstrip(".").lower(), target
+    return ServicePortKey(key, service.namespace, service.name, port.name if port else "", external)
 
 
 def _external_is_off(service: Service) -> Problem:

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from varnish_gateway_common import names
-
 from varnish_gateway_operator.resources.gateway import GatewayClass
 from varnish_gateway_operator.resources.parameters import GatewayClassParameters
 from varnish_gateway_operator.snapshot import Snapshot
@@ -33,7 +32,9 @@ def _judge(gateway_class: GatewayClass, snapshot: Snapshot) -> ClassVerdict:
     if ref is None:
         return ClassVerdict(gateway_class)
     if (ref.group, ref.kind) != (names.API_GROUP, GatewayClassParameters.__name__):
-        return ClassVerdict(gateway_class, problem=f"parametersRef: {ref.group}/{ref.kind} is not GatewayClassParameters")
+        return ClassVerdict(
+            gateway_class, problem=f"parametersRef: {ref.group}/{ref.kind} is not GatewayClassParameters"
+        )
     if ref.namespace:
         return ClassVerdict(gateway_class, problem="parametersRef: GatewayClassParameters have no namespace")
     found = snapshot.parameters.get(("", ref.name))

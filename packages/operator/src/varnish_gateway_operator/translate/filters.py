@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from varnish_gateway_common.routing import Filters, Header, HeaderEdit, PathRewrite, Redirect, UrlRewrite
-
 from varnish_gateway_operator.resources import httproute
 from varnish_gateway_operator.translate.problems import Problem, incompatible, not_built, unsupported
 
@@ -39,13 +38,19 @@ _TARGET: Final = re.compile(r"[\x21-\x22\x24-\x3e\x40-\x7e]*")
 REDIRECTS: Final = (301, 302, 303, 307, 308)
 
 
+NO_FILTERS: Final = Filters()
+
+
 @dataclass(frozen=True)
 class Filtering:
     """What a list of filters comes to."""
 
-    filters: Filters = Filters()
+    filters: Filters
     redirect: Redirect | None = None
     problems: tuple[Problem, ...] = ()
+
+
+NOTHING: Final = Filtering(NO_FILTERS)
 
 
 @dataclass
@@ -61,6 +66,8 @@ class _Draft:
 
 def filtering(wanted: Sequence[httproute.Filter], *, is_prefix: bool, can_redirect: bool) -> Filtering:
     """`is_prefix`: every match of the rule is a PathPrefix. `can_redirect`: this is a rule, not a backendRef."""
+    if not wanted:
+        return NOTHING
     draft = _Draft(is_prefix, can_redirect)
     draft.problems.extend(_combination_problems(wanted))
     for index, each in enumerate(wanted):
@@ -126,7 +133,7 @@ def _edit(wanted: httproute.HeaderFilter, where: str, problems: list[Problem]) -
 
 
 def _first_of_each(headers: Sequence[httproute.Header]) -> tuple[Header, ...]:
-    """"If multiple entries specify equivalent header names, the first entry with an equivalent name MUST be considered
+    """ "If multiple entries specify equivalent header names, the first entry with an equivalent name MUST be considered
     for a match. Subsequent entries with an equivalent header name MUST be ignored."""
     found: dict[str, Header] = {}
     for header in headers:
@@ -188,7 +195,7 @@ def _path(
         return _full_path(wanted, where, problems)
     if wanted.type == "ReplacePrefixMatch":
         if not is_prefix:
-            problems.append(unsupported(f"{where}.type", "ReplacePrefixMatch needs a rule that matches by PathPrefix only"))
+            problems.append(unsupported(f"{where}.type", "ReplacePrefixMatch needs matches of type PathPrefix"))
         return _prefix(wanted, where, problems)
     problems.append(unsupported(f"{where}.type", f"{wanted.type!r} is not a known type of path modifier"))
     return None
@@ -197,7 +204,7 @@ def _path(
 def _full_path(wanted: httproute.PathModifier, where: str, problems: list[Problem]) -> PathRewrite | None:
     value = wanted.replace_full_path
     if value is None or wanted.replace_prefix_match is not None:
-        problems.append(unsupported(where, "must have replaceFullPath, and nothing else, for type ReplaceFullPath"))
+        problems.append(unsupported(where, "must have replaceFullPath alone for type ReplaceFullPath"))
         return None
     if problem := _target_problem(value) or (None if value.startswith("/") else f"{value!r} must start with '/'"):
         problems.append(unsupported(f"{where}.replaceFullPath", problem))
@@ -207,7 +214,7 @@ def _full_path(wanted: httproute.PathModifier, where: str, problems: list[Proble
 def _prefix(wanted: httproute.PathModifier, where: str, problems: list[Problem]) -> PathRewrite | None:
     value = wanted.replace_prefix_match
     if value is None or wanted.replace_full_path is not None:
-        problems.append(unsupported(where, "must have replacePrefixMatch, and nothing else, for type ReplacePrefixMatch"))
+        problems.append(unsupported(where, "must have replacePrefixMatch alone for type ReplacePrefixMatch"))
         return None
     if problem := _target_problem(value) or (f"{value!r} must start with '/'" if value[:1] not in ("", "/") else None):
         problems.append(unsupported(f"{where}.replacePrefixMatch", problem))

@@ -2,7 +2,6 @@
 
 from varnish_gateway_common import names
 from varnish_gateway_common.pod import Pod, PodSocket
-
 from varnish_gateway_operator.resources.parameters import GatewayClassParameters, ParametersSpec
 from varnish_gateway_operator.translate.listeners import GatewayVerdict
 

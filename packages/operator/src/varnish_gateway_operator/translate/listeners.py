@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from varnish_gateway_common import names
-
 from varnish_gateway_operator.resources.base import SecretObjectReference
 from varnish_gateway_operator.resources.core import Secret
 from varnish_gateway_operator.resources.gateway import Gateway, Listener, RouteGroupKind
@@ -104,7 +103,7 @@ def _judge_gateway(gateway: Gateway, references: References, taken: Mapping[int,
 
 
 def _conflicts(listeners: Sequence[Listener]) -> Mapping[str, Condition]:
-    """"The implementation MUST NOT pick one conflicting Listener as the winner. ALL indistinct Listeners must not be
+    """ "The implementation MUST NOT pick one conflicting Listener as the winner. ALL indistinct Listeners must not be
     accepted for processing." """
     known = [listener for listener in listeners if listener.protocol in SUPPORTED_KINDS]
     protocols: dict[int, set[str]] = {}

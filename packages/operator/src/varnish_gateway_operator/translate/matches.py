@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal
 
 from varnish_gateway_common.routing import Match, PathMatch, ValueMatch
-
 from varnish_gateway_operator.resources import httproute
+from varnish_gateway_operator.translate.precedence import MatchRank, match_rank
 from varnish_gateway_operator.translate.problems import Problem, unsupported
 
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
@@ -14,35 +16,59 @@ METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "
 _PATH: Final = re.compile(r"(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|%[0-9a-fA-F]{2})+")
 _FORBIDDEN: Final = ("//", "/./", "/../", "%2f", "%2F")
 
+Values = tuple[ValueMatch, ...]
 ValueType = Literal["Exact", "RegularExpression"]
 
 
-def match_of(match: httproute.RouteMatch) -> Match | Problem:
+@dataclass(frozen=True, slots=True)
+class CompiledMatch:
+    """A match: its canonical bytes, and where it stands among others."""
+
+    json: bytes
+    rank: MatchRank
+
+
+def match_of(match: httproute.RouteMatch) -> CompiledMatch | Problem:
     """The match, or why there is none; fields are named relative to it."""
-    path = _path(match.path)
-    if isinstance(path, Problem):
-        return path
-    if match.method is not None and match.method not in METHODS:
-        return unsupported("method", f"{match.method!r} is not a method that can be matched")
+    if not match.headers and not match.query_params:
+        return _plain_match(match.path.type, match.path.value, match.method)
     headers = _values("headers", ((header.name.lower(), header.type, header.value) for header in match.headers))
+    query = _values("queryParams", ((item.name, item.type, item.value) for item in match.query_params))
+    return _match(match.path.type, match.path.value, match.method, headers, query)
+
+
+@lru_cache(maxsize=10_000)
+def _plain_match(path_type: str, path: str, method: str | None) -> CompiledMatch | Problem:
+    """Many rules have the same."""
+    return _match(path_type, path, method, (), ())
+
+
+def _match(
+    path_type: str, path: str, method: str | None, headers: Values | Problem, query: Values | Problem
+) -> CompiledMatch | Problem:
+    found = _path(path_type, path)
+    if isinstance(found, Problem):
+        return found
+    if method is not None and method not in METHODS:
+        return unsupported("method", f"{method!r} is not a method that can be matched")
     if isinstance(headers, Problem):
         return headers
-    query = _values("queryParams", ((item.name, item.type, item.value) for item in match.query_params))
     if isinstance(query, Problem):
         return query
-    return Match(path=path, method=match.method, headers=headers, query_parameters=query)
+    match = Match(path=found, method=method, headers=headers, query_parameters=query)
+    return CompiledMatch(match.to_json(), match_rank(match))
 
 
-def _path(path: httproute.PathMatch) -> PathMatch | Problem:
-    if path.type == "RegularExpression":
-        return PathMatch(type="RegularExpression", value=path.value)
-    if path.type not in ("Exact", "PathPrefix"):
-        return unsupported("path.type", f"{path.type!r} is not a known type of match")
-    if problem := _path_problem(path.value):
+def _path(type_: str, value: str) -> PathMatch | Problem:
+    if type_ == "RegularExpression":
+        return PathMatch(type="RegularExpression", value=value)
+    if type_ not in ("Exact", "PathPrefix"):
+        return unsupported("path.type", f"{type_!r} is not a known type of match")
+    if problem := _path_problem(value):
         return unsupported("path.value", problem)
-    if path.type == "Exact":
-        return PathMatch(type="Exact", value=path.value)
-    return PathMatch(type="PathPrefix", value=path.value.rstrip("/") or "/")  # a slash at its end is no element
+    if type_ == "Exact":
+        return PathMatch(type="Exact", value=value)
+    return PathMatch(type="PathPrefix", value=value.rstrip("/") or "/")  # a slash at its end is no element
 
 
 def _path_problem(value: str) -> str | None:
@@ -59,8 +85,8 @@ def _path_problem(value: str) -> str | None:
     return None
 
 
-def _values(field: str, wanted: Iterable[tuple[str, str, str]]) -> tuple[ValueMatch, ...] | Problem:
-    """"If multiple entries specify equivalent [...] names, only the first entry with an equivalent name MUST be
+def _values(field: str, wanted: Iterable[tuple[str, str, str]]) -> Values | Problem:
+    """ "If multiple entries specify equivalent [...] names, only the first entry with an equivalent name MUST be
     considered for a match."""
     found: dict[str, ValueMatch] = {}
     for index, (name, type_, value) in enumerate(wanted):

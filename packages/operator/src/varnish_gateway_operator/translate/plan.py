@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from varnish_gateway_common.pod import Pod
-
 from varnish_gateway_operator.snapshot import Key
 from varnish_gateway_operator.translate.status import ObjectStatus
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from varnish_gateway_common.report import Report
-
 from varnish_gateway_operator.snapshot import Key
 from varnish_gateway_operator.translate.conditions import (
     Condition,

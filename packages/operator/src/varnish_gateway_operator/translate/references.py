@@ -98,7 +98,7 @@ def _find(snapshot: Snapshot, kind: str, namespace: str, name: str) -> Resource 
 
 
 def _permits(grant: ReferenceGrant, origin: Origin, target: Target) -> bool:
-    """"Each entry in this list MUST be considered to be an additional place that references can be valid from [to]"."""
+    """Whether one entry of `from` and one of `to` fit: entries are alternatives, the two lists are not."""
     is_from = any(
         (entry.group, entry.kind, entry.namespace) == (origin.group, origin.kind, origin.namespace)
         for entry in grant.spec.from_

@@ -6,11 +6,12 @@ round to round, for with 10,000 routes making all of them anew would take longer
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby
 from operator import itemgetter
 
 from varnish_gateway_common import names, routing
-
+from varnish_gateway_operator.translate.backends import ServicePortKey
 from varnish_gateway_operator.translate.listeners import GatewayVerdict, ListenerVerdict
 from varnish_gateway_operator.translate.rules import CompiledRoute
 
@@ -81,8 +82,16 @@ def _listener(verdict: ListenerVerdict, hosts: HostRules) -> routing.Listener:
 
 
 def _services(standings: Sequence[Standing]) -> list[bytes]:
-    """The members of the table of Services; their keys are made of names that need no escaping."""
-    found: dict[str, bytes] = {}
-    for standing in standings:
-        found.update(standing.route.services)
-    return [b'"' + key.encode() + b'":' + json for key, json in sorted(found.items())]
+    """The members of the table of Services, by key; the keys are made of names that need no escaping."""
+    found = {service.key: service for standing in standings for service in standing.route.services}
+    return [b'"' + key.encode() + b'":' + _service_json(service) for key, service in sorted(found.items())]
+
+
+@lru_cache(maxsize=20_000)
+def _service_json(service: ServicePortKey) -> bytes:
+    external = service.external_name and routing.ExternalName(
+        hostname=service.external_name[0], port=service.external_name[1]
+    )
+    return routing.Service(
+        namespace=service.namespace, name=service.name, port_name=service.port_name, external_name=external
+    ).to_json()

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from varnish_gateway_common import names
-
 from varnish_gateway_operator.resources.base import Resource
 from varnish_gateway_operator.resources.gateway import Gateway
 from varnish_gateway_operator.resources.httproute import HTTPRoute
@@ -14,12 +13,14 @@ from varnish_gateway_operator.translate.attach import Parent
 from varnish_gateway_operator.translate.classes import ClassVerdict
 from varnish_gateway_operator.translate.conditions import (
     Condition,
-    accepted as is_accepted,
     not_accepted,
     not_programmed,
     not_resolved,
     partially_invalid,
     resolved_refs,
+)
+from varnish_gateway_operator.translate.conditions import (
+    accepted as is_accepted,
 )
 from varnish_gateway_operator.translate.listeners import GatewayVerdict, ListenerVerdict
 from varnish_gateway_operator.translate.problems import Problem
@@ -53,7 +54,9 @@ def gateway_accepted(gateway: GatewayVerdict, class_verdict: ClassVerdict) -> Co
         return not_accepted("InvalidParameters", f"GatewayClass {spec.gateway_class_name}: {class_verdict.problem}")
     if spec.infrastructure and spec.infrastructure.parameters_ref:
         ref = spec.infrastructure.parameters_ref
-        return not_accepted("InvalidParameters", f"infrastructure.parametersRef: {ref.group}/{ref.kind} is not supported")
+        return not_accepted(
+            "InvalidParameters", f"infrastructure.parametersRef: {ref.group}/{ref.kind} is not supported"
+        )
     for address in spec.addresses:
         if address.type not in ("IPAddress", "Hostname"):
             return not_accepted("UnsupportedAddress", f"addresses: {address.type!r} is not a supported type")

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from varnish_gateway_common.document import digest
 from varnish_gateway_common.report import Report
-
 from varnish_gateway_operator.resources.base import Resource
 from varnish_gateway_operator.snapshot import Key, Snapshot
 from varnish_gateway_operator.translate.conditions import Condition, not_programmed
@@ -19,7 +18,6 @@ from varnish_gateway_operator.translate.problems import Problem
 from varnish_gateway_operator.translate.programmed import Broken, Reports, Written, broken_rules, programmed_by
 from varnish_gateway_operator.translate.routing import Standing, routing_json
 from varnish_gateway_operator.translate.status import (
-    ObjectStatus,
     class_status,
     gateway_accepted,
     gateway_status,
