@@ -82,7 +82,8 @@ impl<'a> Build<'a> {
             self.broken.push(Broken { route: wired.route.clone(), index: wired.index, reason });
         }
         let action = if is_broken { Action::Refuse } else { action };
-        Rule { route: wired.route.as_str().into(), index: wired.index, path, conditions, filters, action }
+        let header = Field::of_gateway("X-Gateway-Route", &wired.route);
+        Rule { route: wired.route.as_str().into(), index: wired.index, header, path, conditions, filters, action }
     }
 
     fn path(&mut self, wired: &wire::PathMatch, problems: &mut Problems) -> PathMatch {
@@ -170,7 +171,8 @@ impl<'a> Build<'a> {
         }
         let port = port(wired.port).map_err(Refused::new)?;
         let is_https = wired.protocol == wire::SocketProtocol::Https;
-        Ok(Socket { name: wired.name.as_str().into(), port, is_https, listeners })
+        let header = Field::of_gateway("X-Gateway-Listener", &wired.name);
+        Ok(Socket { name: wired.name.as_str().into(), header, port, is_https, listeners })
     }
 
     fn listener(&self, wired: &wire::Listener) -> Result<Listener, Refused> {

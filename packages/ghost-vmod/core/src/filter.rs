@@ -19,6 +19,12 @@ impl Field {
         Ok(Self { line: line.into_bytes().into(), name_bytes: name.len() })
     }
 
+    /// A field of the gateway's own; control characters are left out.
+    pub fn of_gateway(name: &str, value: &str) -> Self {
+        let value: String = value.chars().filter(|character| !character.is_control()).collect();
+        Self { line: format!("{name}: {value}\0").into_bytes().into(), name_bytes: name.len() }
+    }
+
     pub fn name(&self) -> &[u8] {
         &self.line[..self.name_bytes]
     }

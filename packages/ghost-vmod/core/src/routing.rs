@@ -1,7 +1,7 @@
 //! routing.json, compiled: closed types that are only read.
 
 use crate::{
-    filter::{Filters, PathRewrite},
+    filter::{Field, Filters, PathRewrite},
     host::HostIndex,
     matcher::Conditions,
     path::{PathIndex, PathMatch},
@@ -48,6 +48,8 @@ impl Routing {
 #[derive(Debug)]
 pub struct Socket {
     pub name: Box<str>,
+    /// `X-Gateway-Listener`.
+    pub header: Field,
     pub port: u16,
     pub is_https: bool,
     pub listeners: HostIndex<Listener>,
@@ -66,6 +68,8 @@ pub struct Rule {
     pub route: Box<str>,
     /// The rule's place in its route.
     pub index: u64,
+    /// `X-Gateway-Route`.
+    pub header: Field,
     pub path: PathMatch,
     pub conditions: Conditions,
     pub filters: Filters,

@@ -1,1 +1,139 @@
+//! ghost, the VMOD that routes the requests of a Gateway inside varnishd.
+//!
+//! ```text
+//!  process   state::CURRENT --Plan (routing, endpoint slots)-------------------.
+//!                                                                              |
+//!  VCL       router -- Tables -- Table: Director a rule --Route{rule, pool}----+
+//!                        '------ Pool: native backend an address               |
+//!                                                                              |
+//!  request   req.director_hint = Director --> bereq: pick, filter, pin in Task-'
+//! ```
+//!
+//! Each function that VCL calls is a guarded call of one module; `context` and `message` hold what is unsafe about it.
 
+mod answer;
+mod attempt;
+mod backend;
+mod context;
+mod count;
+mod director;
+mod graveyard;
+mod internal;
+mod message;
+mod plan;
+mod random;
+mod receive;
+mod state;
+mod table;
+mod task;
+mod varnish_abi;
+
+use std::{
+    cell::RefCell,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use context::Context;
+use table::Tables;
+use varnish::vcl::Ctx;
+
+/// Runs what VCL asked for; a panic is logged, gives `otherwise`, and costs one request.
+fn guarded<T>(ctx: &Ctx, otherwise: T, work: impl FnOnce(Context) -> T) -> T {
+    // SAFETY: Varnish called us with it, and the task outlives the call.
+    let context = unsafe { Context::new(&raw const *ctx.raw) };
+    catch_unwind(AssertUnwindSafe(|| work(context))).unwrap_or_else(|_| {
+        context.log("a bug: panicked");
+        otherwise
+    })
+}
+
+/// The object that VCL makes once.
+#[allow(non_camel_case_types)]
+pub struct router {
+    tables: Tables,
+}
+
+thread_local! {
+    static KEY: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Routes the requests of a Gateway.
+#[varnish::vmod]
+mod ghost {
+    use std::ptr;
+
+    use ghost_core::key::identity;
+    use varnish::{
+        ffi::VCL_STRING,
+        vcl::{Ctx, VclError},
+    };
+
+    use super::{KEY, answer, attempt, guarded, internal, receive, router, state, table::Tables};
+
+    impl router {
+        /// One a VCL. Reads the last good configuration when this process has none.
+        pub fn new(ctx: &mut Ctx, #[vcl_name] _name: &str) -> Result<Self, VclError> {
+            let tables = guarded(ctx, None, |context| {
+                state::begin();
+                Tables::new(context)
+            });
+            Ok(router { tables: tables.ok_or_else(|| VclError::from("ghost: no director".to_owned()))? })
+        }
+
+        /// vcl_recv, once a request: normalises and routes it. Returns a status to refuse with at once, or 0.
+        pub fn receive(&self, ctx: &mut Ctx) -> i64 {
+            guarded(ctx, 503, |context| receive::receive(&self.tables, context)).into()
+        }
+
+        /// The status of ghost's own answer to this request or attempt; 0 where a backend answers.
+        pub fn answer(&self, ctx: &mut Ctx) -> i64 {
+            guarded(ctx, 503, |context| receive::answer(&self.tables, context)).into()
+        }
+
+        /// Whether the request is a WebSocket's handshake.
+        pub fn is_upgrade(&self, ctx: &mut Ctx) -> bool {
+            guarded(ctx, false, receive::is_upgrade)
+        }
+
+        /// vcl_hash: socket, route, host and target, each with its length.
+        pub unsafe fn key(&self, ctx: &mut Ctx) -> VCL_STRING {
+            guarded(ctx, VCL_STRING(ptr::null()), |context| {
+                KEY.with_borrow_mut(|key| {
+                    key.clear();
+                    receive::with_identity(context, |parts| identity(parts, key));
+                    context.copy(key)
+                })
+            })
+        }
+
+        /// vcl_pipe: picks an endpoint and filters the request. Returns a status to answer with, or 0.
+        pub fn pipe(&self, ctx: &mut Ctx) -> i64 {
+            guarded(ctx, 503, attempt::pipe).into()
+        }
+
+        /// vcl_backend_fetch, every attempt: as `pipe`.
+        pub fn fetch(&self, ctx: &mut Ctx) -> i64 {
+            guarded(ctx, 503, attempt::fetch).into()
+        }
+
+        /// vcl_backend_response: the response filters of the backend that was picked.
+        pub fn response(&self, ctx: &mut Ctx) {
+            guarded(ctx, (), attempt::response);
+        }
+
+        /// vcl_deliver: the response filters of the route.
+        pub fn deliver(&self, ctx: &mut Ctx) {
+            guarded(ctx, (), answer::deliver);
+        }
+
+        /// vcl_synth and vcl_backend_error: fills in ghost's own answer, leaves others as they are.
+        pub fn synth(&self, ctx: &mut Ctx) {
+            guarded(ctx, (), answer::synth);
+        }
+
+        /// vcl_recv on the internal socket: does what the supervisor asks. Returns the status of the answer.
+        pub fn internal(&self, ctx: &mut Ctx) -> i64 {
+            guarded(ctx, 503, |context| internal::internal(&self.tables, context)).into()
+        }
+    }
+}

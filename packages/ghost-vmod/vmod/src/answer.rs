@@ -1,0 +1,91 @@
+//! vcl_synth, vcl_backend_error and vcl_deliver: ghost's own answers, and the filters of others.
+
+use std::sync::atomic::Ordering;
+
+use ghost_core::{Action, request::Request};
+
+use crate::{
+    context::Context,
+    message::Message,
+    receive::{host_of, split},
+    state::IS_DRAINING,
+    task::Task,
+};
+
+/// Fills in an answer of ghost's own; others are left as they are, but for errors of a backend.
+pub fn synth(context: Context) {
+    if let (Some(answer), Some(asked)) = (context.response(), context.request()) {
+        fill(context, answer, asked, false);
+    } else if let (Some(answer), Some(asked)) = (context.backend_response(), context.backend_request()) {
+        fill(context, answer, asked, true);
+    }
+}
+
+fn fill(context: Context, mut answer: Message, asked: Message, is_error: bool) {
+    close_when_draining(answer);
+    let task = context.known_task();
+    if let Some(body) = task.as_ref().and_then(|task| task.body.as_ref()) {
+        answer.set("Content-Type", b"application/json");
+        answer.set("Cache-Control", b"no-store");
+        return context.write_body(body.as_bytes());
+    }
+    let task = task.filter(|task| task.answer == answer.status());
+    if task.is_none() && !is_error {
+        return;
+    }
+    if answer.status() == 400 {
+        answer.set("Connection", b"close");
+    }
+    if let Some(location) = task.as_ref().and_then(|task| location(context, task, asked)) {
+        answer.set("Location", &location);
+        if let Some(edit) = task.as_ref().and_then(|task| task.routed.as_ref()?.rule().filters.response_headers.as_ref()) {
+            edit.apply(&mut answer);
+        }
+    }
+    answer.set("Content-Type", b"text/plain; charset=utf-8");
+    context.write_body(format!("{} {}\n", answer.status(), reason(answer.status())).as_bytes());
+}
+
+fn location(context: Context, task: &Task, asked: Message) -> Option<Vec<u8>> {
+    let routed = task.routed.as_ref()?;
+    let Action::Redirect(redirect) = &routed.rule().action else { return None };
+    let socket = routed.plan.routing.socket(context.socket())?;
+    let host = host_of(asked);
+    let (path, query) = split(asked.url());
+    let request = Request { method: asked.method(), host: host.as_deref(), path, query, fields: &asked };
+    Some(redirect.location(socket, &request))
+}
+
+fn reason(status: u16) -> &'static str {
+    match status {
+        301 => "Moved Permanently",
+        302 => "Found",
+        303 => "See Other",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
+        400 => "Bad Request",
+        404 => "Not Found",
+        500 => "Internal Server Error",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        _ => "",
+    }
+}
+
+/// The response filters of the route, once an answer.
+pub fn deliver(context: Context) {
+    let Some(mut answer) = context.response() else { return };
+    if let Some(task) = context.known_task()
+        && let Some(edit) = task.routed.as_ref().and_then(|routed| routed.rule().filters.response_headers.as_ref())
+    {
+        edit.apply(&mut answer);
+    }
+    close_when_draining(answer);
+}
+
+fn close_when_draining(answer: Message) {
+    if IS_DRAINING.load(Ordering::Relaxed) {
+        answer.set("Connection", b"close");
+    }
+}

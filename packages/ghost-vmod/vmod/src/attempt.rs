@@ -1,0 +1,142 @@
+//! vcl_backend_fetch and vcl_pipe: one attempt to reach a backend.
+
+use std::sync::Arc;
+
+use ghost_core::{
+    Action,
+    endpoint::InFlight,
+    filter::{EditFields, Filters},
+    routing::Forward,
+};
+
+use crate::{
+    backend::Pool,
+    context::Context,
+    count::{COUNTS, count},
+    message::Message,
+    random, state,
+    task::{Picked, Routed},
+};
+
+const NOT_FOUND: u16 = 404;
+const INVALID: u16 = 500;
+const UNAVAILABLE: u16 = 503;
+
+/// Returns the status to answer with in place of a backend, or 0.
+pub fn fetch(context: Context) -> u16 {
+    // A backend of the user's own choice is none of our business.
+    let Some(route) = context.route() else { return 0 };
+    let status = match &route.routed {
+        Some(routed) => attempt(context, routed, &route.pool),
+        None if state::plan().is_some() => NOT_FOUND,
+        None => UNAVAILABLE,
+    };
+    match context.task() {
+        Some(task) => {
+            task.answer = status;
+            status
+        }
+        None => UNAVAILABLE,
+    }
+}
+
+fn attempt(context: Context, routed: &Routed, pool: &Arc<Pool>) -> u16 {
+    match &routed.rule().action {
+        Action::Refuse => INVALID,
+        Action::Redirect(redirect) => redirect.status,
+        Action::Forward(forward) => {
+            if context.is_retry() {
+                undo_filters(context, routed, forward);
+            }
+            match pick(context, routed, forward, pool) {
+                Ok(picked) => send(context, routed, forward, picked),
+                Err(status) => status,
+            }
+        }
+    }
+}
+
+/// A share by its weight, then an endpoint of its service.
+fn pick(context: Context, routed: &Routed, forward: &Forward, pool: &Arc<Pool>) -> Result<Picked, u16> {
+    let place = forward.weights.pick(random::next());
+    let chosen = place.and_then(|place| Some((place, forward.backends[place].service?)));
+    let Some((place, service)) = chosen else {
+        count(&COUNTS.without_backend);
+        return Err(INVALID);
+    };
+    let endpoint = routed.plan.endpoints(service).pick(random::next()).cloned();
+    let reached = endpoint.and_then(|endpoint| Some((pool.get(context.raw(), endpoint.address)?, endpoint)));
+    let Some((native, endpoint)) = reached else {
+        count(&COUNTS.without_endpoint);
+        return Err(UNAVAILABLE);
+    };
+    Ok(Picked { place, native, in_flight: InFlight::new(endpoint), url: std::ptr::null() })
+}
+
+/// Applies the filters, and pins the endpoint until the fetch is over.
+fn send(context: Context, routed: &Routed, forward: &Forward, mut picked: Picked) -> u16 {
+    let (Some(request), Some(task)) = (context.backend_request(), context.task()) else { return UNAVAILABLE };
+    let rule = routed.rule();
+    // Only user VCL that rolls the request back brings a client's own field here.
+    if request.value(b"x-gateway-route") != Some(rule.header.value()) {
+        restore_header(request, routed);
+    }
+    apply(&rule.filters, request);
+    apply(&forward.backends[picked.place].filters, request);
+    picked.url = request.url().as_ptr();
+    task.routed = Some(routed.clone());
+    task.picked = Some(picked);
+    if request.is_overflowed() { UNAVAILABLE } else { 0 }
+}
+
+fn restore_header(mut request: Message, routed: &Routed) {
+    let header = &routed.rule().header;
+    request.remove(header.name());
+    request.add(header);
+}
+
+fn apply(filters: &Filters, mut request: Message) {
+    filters.apply_to_request(&mut request);
+    if let Some(rewrite) = filters.path_rewrite() {
+        request.set_url(&rewrite.apply_to_target(request.url()));
+    }
+}
+
+/// Varnish keeps the backend request from one attempt to the next: what the filters changed becomes again what it was.
+/// What user VCL changed besides stays.
+fn undo_filters(context: Context, routed: &Routed, forward: &Forward) {
+    let messages = (context.backend_request(), context.original_backend_request(), context.known_task());
+    let (Some(request), Some(original), Some(task)) = messages else { return };
+    let Some(picked) = task.picked.take() else { return };
+    let filters = [&routed.rule().filters, &forward.backends[picked.place].filters];
+    for name in filters.iter().flat_map(|filters| filters.request_names()) {
+        request.restore(name, original);
+    }
+    let is_rewritten = filters.iter().any(|filters| filters.path_rewrite().is_some());
+    if is_rewritten && request.url().as_ptr() == picked.url {
+        request.set_url(original.url());
+    }
+}
+
+/// vcl_pipe: as `fetch`, and what a WebSocket's handshake needs.
+pub fn pipe(context: Context) -> u16 {
+    let status = fetch(context);
+    if let (0, Some(from), Some(to)) = (status, context.request(), context.backend_request())
+        && let Some(upgrade) = from.value(b"upgrade")
+    {
+        to.set("Upgrade", upgrade);
+        to.set("Connection", b"Upgrade");
+    }
+    status
+}
+
+/// vcl_backend_response: the response filters of the backend that was picked.
+pub fn response(context: Context) {
+    let (Some(mut response), Some(task)) = (context.backend_response(), context.known_task()) else { return };
+    let (Some(routed), Some(picked)) = (&task.routed, &task.picked) else { return };
+    if let Action::Forward(forward) = &routed.rule().action
+        && let Some(edit) = forward.backends.get(picked.place).and_then(|backend| backend.filters.response_headers.as_ref())
+    {
+        edit.apply(&mut response);
+    }
+}

@@ -1,0 +1,114 @@
+//! A call of VCL's: which messages, which task, which directors it is about.
+
+use std::{
+    ffi::{CStr, c_int},
+    marker::PhantomData,
+};
+
+use varnish::ffi::{self, vrt_ctx};
+
+use crate::{director::Route, message::Message, task::Task, varnish_abi::VRT_r_local_socket};
+
+/// A live `vrt_ctx`; what it hands out lives as long as the task.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    raw: *const vrt_ctx,
+    task: PhantomData<&'a ()>,
+}
+
+impl<'a> Context<'a> {
+    /// # Safety
+    /// `raw` is a context that Varnish calls us with, and its task outlives `'a`.
+    pub unsafe fn new(raw: *const vrt_ctx) -> Self {
+        Self { raw, task: PhantomData }
+    }
+
+    pub fn raw(self) -> *const vrt_ctx {
+        self.raw
+    }
+
+    pub fn request(self) -> Option<Message<'a>> {
+        // SAFETY: as `new` demands; the same below.
+        unsafe { Message::new((*self.raw).http_req) }
+    }
+
+    pub fn response(self) -> Option<Message<'a>> {
+        unsafe { Message::new((*self.raw).http_resp) }
+    }
+
+    pub fn backend_request(self) -> Option<Message<'a>> {
+        unsafe { Message::new((*self.raw).http_bereq) }
+    }
+
+    pub fn backend_response(self) -> Option<Message<'a>> {
+        unsafe { Message::new((*self.raw).http_beresp) }
+    }
+
+    /// The backend request as it was before anything changed it.
+    pub fn original_backend_request(self) -> Option<Message<'a>> {
+        unsafe { Message::new(ffi::VCL_HTTP((*self.raw).bo.as_ref()?.bereq0)) }
+    }
+
+    /// The route that a fetch or a pipe is for; None when user VCL chose a backend of its own.
+    pub fn route(self) -> Option<&'a Route> {
+        unsafe { Route::of((*self.raw).bo.as_ref()?.director_req) }
+    }
+
+    pub fn is_retry(self) -> bool {
+        unsafe { (*self.raw).bo.as_ref().is_some_and(|fetch| fetch.retries > 0) }
+    }
+
+    /// Whether the request is a client's own, not one for an ESI include.
+    pub fn is_top(self) -> bool {
+        unsafe { (*self.raw).req.as_ref().is_some_and(|request| request.esi_level == 0) }
+    }
+
+    /// Whether the client's request is all there is yet: only then can it be routed.
+    pub fn is_receiving(self) -> bool {
+        unsafe { !(*self.raw).http_req.0.is_null() && (*self.raw).http_resp.0.is_null() && (*self.raw).bo.is_null() }
+    }
+
+    /// The name of the socket that the request came in on.
+    pub fn socket(self) -> &'a [u8] {
+        unsafe {
+            if (*self.raw).sp.is_null() {
+                return &[];
+            }
+            let name = VRT_r_local_socket(self.raw).0;
+            if name.is_null() { &[] } else { CStr::from_ptr(name).to_bytes() }
+        }
+    }
+
+    /// The task, made when it is not there yet; None when the workspace is full.
+    ///
+    /// The reference must be gone before this or `known_task` is called again.
+    pub fn task(self) -> Option<&'a mut Task> {
+        unsafe { Task::of(self.raw) }
+    }
+
+    pub fn known_task(self) -> Option<&'a mut Task> {
+        unsafe { Task::existing(self.raw) }
+    }
+
+    /// Appends to the body of a synthetic answer.
+    pub fn write_body(self, body: &[u8]) {
+        let blob = ffi::vrt_blob { type_: 0, len: body.len(), blob: body.as_ptr().cast() };
+        unsafe { ffi::VRT_synth_blob(self.raw, ffi::VCL_BLOB(&raw const blob)) }
+    }
+
+    /// An error in Varnish's log of this transaction.
+    pub fn log(self, text: &str) {
+        unsafe {
+            if !(*self.raw).vsl.is_null() {
+                let bytes = c_int::try_from(text.len()).unwrap_or(0);
+                ffi::VSLb((*self.raw).vsl, ffi::VslTag::Error, c"ghost: %.*s".as_ptr(), bytes, text.as_ptr());
+            }
+        }
+    }
+
+    /// The text with a zero byte in the workspace, or null when that is full.
+    pub fn copy(self, text: &[u8]) -> ffi::VCL_STRING {
+        let bytes = c_int::try_from(text.len()).unwrap_or(0);
+        ffi::VCL_STRING(unsafe { ffi::WS_Copy((*self.raw).ws, text.as_ptr().cast(), bytes).cast() })
+    }
+}

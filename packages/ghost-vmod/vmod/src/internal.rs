@@ -1,0 +1,66 @@
+//! What only the supervisor may ask, on the internal socket.
+
+use std::sync::atomic::Ordering;
+
+use serde::Serialize;
+use serde_json::json;
+
+use crate::{
+    context::Context,
+    count::{COUNTS, Counts},
+    state::{self, IS_DRAINING, Summary},
+    table::Tables,
+};
+
+#[derive(Serialize)]
+struct Status<'a> {
+    #[serde(flatten)]
+    summary: &'a Summary,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+    is_draining: bool,
+    requests: &'a Counts,
+}
+
+/// Does what is asked and keeps the body for vcl_synth; returns the status.
+pub fn internal(tables: &Tables, context: Context) -> u16 {
+    let Some(request) = context.request() else { return 503 };
+    let (method, path) = (request.method(), request.url());
+    let (status, body) = match (path, method) {
+        (b"/.varnish-ghost/reload", b"POST") => reload(tables, context),
+        (b"/.varnish-ghost/status", b"GET") => (200, status()),
+        (b"/.varnish-ghost/drain", b"POST") => {
+            IS_DRAINING.store(true, Ordering::Relaxed);
+            (200, status())
+        }
+        (b"/.varnish-ghost/reload" | b"/.varnish-ghost/status" | b"/.varnish-ghost/drain", _) => {
+            (405, error("another method is wanted here"))
+        }
+        _ => (404, error("there is no such thing")),
+    };
+    let Some(task) = context.task() else { return 503 };
+    task.body = Some(body + "\n");
+    status
+}
+
+fn reload(tables: &Tables, context: Context) -> (u16, String) {
+    match state::reload() {
+        Ok(summary) => {
+            tables.follow(context);
+            (200, serde_json::to_string(&summary).unwrap_or_default())
+        }
+        Err(reason) => (422, error(&reason)),
+    }
+}
+
+fn status() -> String {
+    let current = state::current();
+    let is_draining = IS_DRAINING.load(Ordering::Relaxed);
+    let error = current.error.as_deref();
+    let status = Status { summary: &current.summary, error, is_draining, requests: &COUNTS };
+    serde_json::to_string(&status).unwrap_or_default()
+}
+
+fn error(reason: &str) -> String {
+    json!({ "error": reason }).to_string()
+}

@@ -1,0 +1,176 @@
+//! A request or an answer of Varnish's, read and changed in place.
+
+use std::{ffi::c_int, marker::PhantomData, slice};
+
+use ghost_core::{
+    filter::{EditFields, Field},
+    request::Fields,
+};
+use varnish::ffi;
+
+/// The longest name that Varnish's one byte of length can hold, and the colon.
+const NAME_BYTES: usize = 254;
+
+/// Texts that are read live as long as the task, since its workspace is only ever added to.
+#[derive(Clone, Copy)]
+pub struct Message<'a> {
+    http: *mut ffi::http,
+    task: PhantomData<&'a ()>,
+}
+
+impl<'a> Message<'a> {
+    /// # Safety
+    /// `http` is null, or a message of a task that outlives `'a`.
+    pub unsafe fn new(http: ffi::VCL_HTTP) -> Option<Self> {
+        (!http.0.is_null()).then_some(Self { http: http.0, task: PhantomData })
+    }
+
+    fn lines(self) -> &'a [ffi::txt] {
+        // SAFETY: Varnish keeps `nhd` lines at `hd`.
+        unsafe { slice::from_raw_parts((*self.http).hd, usize::from((*self.http).nhd)) }
+    }
+
+    fn line(self, place: u32) -> &'a [u8] {
+        self.lines().get(place as usize).map_or(&[], text)
+    }
+
+    pub fn method(self) -> &'a [u8] {
+        self.line(ffi::HTTP_HDR_METHOD)
+    }
+
+    pub fn url(self) -> &'a [u8] {
+        self.line(ffi::HTTP_HDR_URL)
+    }
+
+    pub fn is_http_1_1(self) -> bool {
+        // SAFETY: `http` is a message.
+        unsafe { (*self.http).protover == 11 }
+    }
+
+    pub fn status(self) -> u16 {
+        // SAFETY: `http` is a message.
+        unsafe { (*self.http).status }
+    }
+
+    /// The header fields, each `Name: value`.
+    pub fn fields(self) -> impl Iterator<Item = &'a [u8]> {
+        self.lines().iter().skip(ffi::HTTP_HDR_FIRST as usize).map(text)
+    }
+
+    pub fn value(self, name: &[u8]) -> Option<&'a [u8]> {
+        self.fields().find_map(|field| value_of(field, name))
+    }
+
+    /// The values of all fields of that name.
+    pub fn values(self, name: &[u8]) -> impl Iterator<Item = &'a [u8]> {
+        self.fields().filter_map(move |field| value_of(field, name))
+    }
+
+    /// The target; nothing happens when the workspace is full, which Varnish answers with 503.
+    pub fn set_url(self, url: &[u8]) {
+        if let Some(copy) = self.copy(url) {
+            // SAFETY: `copy` ends with a zero byte and lives in the message's workspace.
+            unsafe { ffi::http_SetH(self.http, ffi::HTTP_HDR_URL, copy) }
+        }
+    }
+
+    /// A field from its name and value.
+    pub fn set(mut self, name: &str, value: &[u8]) {
+        self.remove(name.as_bytes());
+        self.append(&[name.as_bytes(), b": ", value].concat());
+    }
+
+    fn append(self, line: &[u8]) {
+        if let Some(copy) = self.copy(line) {
+            // SAFETY: `copy` ends with a zero byte and lives in the message's workspace.
+            unsafe { ffi::http_SetHeader(self.http, copy) }
+        }
+    }
+
+    /// Fields of that name become what they are in `other`, whose workspace must be the same.
+    pub fn restore(mut self, name: &[u8], other: Self) {
+        self.remove(name);
+        for line in other.lines().iter().skip(ffi::HTTP_HDR_FIRST as usize) {
+            if value_of(text(line), name).is_some() {
+                // SAFETY: a line of a message ends with a zero byte, and stays where it is.
+                unsafe { ffi::http_SetHeader(self.http, line.b) }
+            }
+        }
+    }
+
+    /// Removes every field whose name begins like that.
+    pub fn remove_beginning(mut self, prefix: &[u8]) {
+        let is_meant = |name: &&[u8]| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
+        while let Some(name) = self.fields().map(name_of).find(is_meant) {
+            let before = self.lines().len();
+            self.remove(name);
+            if self.lines().len() == before {
+                break;
+            }
+        }
+    }
+
+    /// The text in the workspace, with a zero byte after it.
+    fn copy(self, text: &[u8]) -> Option<*const std::ffi::c_char> {
+        let bytes = c_int::try_from(text.len()).ok()?;
+        // SAFETY: `ws` is the message's; WS_Alloc gives `bytes` + 1 bytes or null.
+        unsafe {
+            let room = ffi::WS_Alloc((*self.http).ws, u32::try_from(bytes).ok()? + 1).cast::<u8>();
+            if room.is_null() {
+                return None;
+            }
+            room.copy_from_nonoverlapping(text.as_ptr(), text.len());
+            room.add(text.len()).write(0);
+            Some(room.cast())
+        }
+    }
+
+    /// Whether the workspace could not hold all that was written.
+    pub fn is_overflowed(self) -> bool {
+        // SAFETY: `ws` is the message's.
+        unsafe { ffi::WS_Overflowed((*self.http).ws) != 0 }
+    }
+}
+
+impl Fields for Message<'_> {
+    fn first(&self, name: &[u8]) -> Option<&[u8]> {
+        self.value(name)
+    }
+}
+
+impl EditFields for Message<'_> {
+    fn remove(&mut self, name: &[u8]) {
+        if name.is_empty() || name.len() >= NAME_BYTES || self.value(name).is_none() {
+            return;
+        }
+        // Varnish's form of a name: its length with the colon, the name, the colon.
+        let mut wanted = [0_u8; NAME_BYTES + 3];
+        wanted[0] = u8::try_from(name.len() + 1).unwrap_or(u8::MAX);
+        wanted[1..=name.len()].copy_from_slice(name);
+        wanted[name.len() + 1] = b':';
+        // SAFETY: `wanted` has Varnish's form and ends with a zero byte.
+        unsafe { ffi::http_Unset(self.http, wanted.as_ptr().cast()) }
+    }
+
+    fn add(&mut self, field: &Field) {
+        self.append(&field.line()[..field.line().len() - 1]);
+    }
+}
+
+fn text<'a>(line: &ffi::txt) -> &'a [u8] {
+    if line.b.is_null() {
+        return &[];
+    }
+    // SAFETY: a line's end is not before its beginning, both are in one workspace.
+    unsafe { slice::from_raw_parts(line.b.cast(), usize::try_from(line.e.offset_from(line.b)).unwrap_or(0)) }
+}
+
+fn name_of(field: &[u8]) -> &[u8] {
+    &field[..field.iter().position(|byte| *byte == b':').unwrap_or(0)]
+}
+
+fn value_of<'a>(field: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let (start, rest) = field.split_at_checked(name.len())?;
+    let value = rest.strip_prefix(b":")?;
+    start.eq_ignore_ascii_case(name).then(|| value.trim_ascii())
+}

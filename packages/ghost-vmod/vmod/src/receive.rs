@@ -1,0 +1,135 @@
+//! vcl_recv: what a request is, and where it goes.
+
+use std::sync::Arc;
+
+use ghost_core::{
+    Verdict,
+    filter::EditFields,
+    normalise::{self, Malformed},
+    request::Request,
+};
+
+use crate::{
+    context::Context,
+    count::{COUNTS, count},
+    message::Message,
+    table::Tables,
+    task::Routed,
+};
+
+/// Answered when there is no configuration, or no room to work in.
+const UNAVAILABLE: u16 = 503;
+const MALFORMED: u16 = 400;
+
+/// Returns the status to refuse with at once, or 0.
+pub fn receive(tables: &Tables, context: Context) -> u16 {
+    tables.nowhere().hint(context);
+    let (Some(request), Some(task)) = (context.request(), context.task()) else { return UNAVAILABLE };
+    task.routed = None;
+    task.answer = MALFORMED;
+    if normalise(context, request).is_err() {
+        count(&COUNTS.malformed);
+        return MALFORMED;
+    }
+    task.answer = route(tables, context, request);
+    if request.is_overflowed() { UNAVAILABLE } else { 0 }
+}
+
+/// Brings the target into one form, makes the host of an absolute-form target the Host, and checks it.
+fn normalise(context: Context, request: Message) -> Result<(), Malformed> {
+    let url = request.url();
+    let target = normalise::target(request.method(), url)?;
+    if target.text.as_ptr() != url.as_ptr() {
+        request.set_url(&target.text);
+    }
+    if let Some(authority) = target.authority {
+        request.set("Host", authority);
+    }
+    let mut hosts = request.values(b"host");
+    match (hosts.next().filter(|host| !host.is_empty()), hosts.next()) {
+        (Some(host), None) => normalise::host(host).map(|_| ()),
+        // HTTP/1.0 knows no Host; an ESI include has its parent's.
+        (None, None) if !request.is_http_1_1() || !context.is_top() => Ok(()),
+        _ => Err(Malformed),
+    }
+}
+
+/// Finds the rule, makes its director the request's, and says so in X-Gateway-*.
+fn route(tables: &Tables, context: Context, mut request: Message) -> u16 {
+    request.remove_beginning(b"x-gateway-");
+    let table = tables.newest(context);
+    let Some(plan) = &table.plan else {
+        count(&COUNTS.unavailable);
+        return UNAVAILABLE;
+    };
+    let socket = context.socket();
+    if let Some(socket) = plan.routing.socket(socket) {
+        request.add(&socket.header);
+    }
+    let host = host_of(request);
+    let (path, query) = split(request.url());
+    let asked = Request { method: request.method(), host: host.as_deref(), path, query, fields: &request };
+    let verdict = plan.routing.decide(socket, &asked);
+    count(match verdict {
+        Verdict::NoListener | Verdict::NoRoute => &COUNTS.not_found,
+        Verdict::Forward(_) => &COUNTS.forwarded,
+        Verdict::Redirect(..) => &COUNTS.redirected,
+        Verdict::Refuse(_) => &COUNTS.refused,
+    });
+    if let Some((id, director)) = verdict.rule().and_then(|id| Some((id, table.director(id)?))) {
+        director.hint(context);
+        request.add(&plan.routing.rule(id).header);
+        let Some(task) = context.task() else { return UNAVAILABLE };
+        task.routed = Some(Routed { plan: Arc::clone(plan), id });
+    }
+    verdict.status()
+}
+
+/// The name in Host, as routing compares it.
+pub fn host_of(request: Message<'_>) -> Option<std::borrow::Cow<'_, [u8]>> {
+    normalise::host(request.value(b"host")?).ok()
+}
+
+/// Path and query.
+pub fn split(url: &[u8]) -> (&[u8], Option<&[u8]>) {
+    let cut = url.iter().position(|byte| *byte == b'?').unwrap_or(url.len());
+    (&url[..cut], url.get(cut + 1..))
+}
+
+/// Whether the request wants to become a WebSocket: those are piped, nothing else is.
+pub fn is_upgrade(context: Context) -> bool {
+    let Some(request) = context.request() else { return false };
+    let has = |name: &[u8], token: &[u8]| {
+        let listed = |value: &[u8]| value.split(|byte| *byte == b',').any(|part| part.trim_ascii().eq_ignore_ascii_case(token));
+        request.values(name).any(listed)
+    };
+    request.method() == b"GET"
+        && request.is_http_1_1()
+        && context.is_top()
+        && has(b"upgrade", b"websocket")
+        && has(b"connection", b"upgrade")
+        && request.value(b"content-length").is_none_or(|length| length == b"0")
+        && request.value(b"transfer-encoding").is_none()
+}
+
+/// The status of ghost's own answer. A client's request that user VCL rolled back is received again.
+pub fn answer(tables: &Tables, context: Context) -> u16 {
+    if let Some(task) = context.known_task() {
+        return task.answer;
+    }
+    if !context.is_receiving() {
+        return 0;
+    }
+    match receive(tables, context) {
+        0 => context.known_task().map_or(UNAVAILABLE, |task| task.answer),
+        status => status,
+    }
+}
+
+/// The texts that tell this request's answer from others.
+pub fn with_identity(context: Context, use_it: impl FnOnce([&[u8]; 4])) {
+    let Some(request) = context.request() else { return };
+    let host = host_of(request);
+    let route = request.value(b"x-gateway-route").unwrap_or_default();
+    use_it([context.socket(), route, host.as_deref().unwrap_or_default(), request.url()]);
+}

@@ -1,0 +1,151 @@
+//! What this process runs: one configuration for every VCL that is loaded.
+
+use std::{
+    env, fs,
+    path::PathBuf,
+    sync::{
+        Arc, LazyLock, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread,
+};
+
+use arc_swap::ArcSwap;
+use ghost_core::{Broken, Compiler, Document};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::{graveyard, plan::Plan};
+
+/// The folder that the supervisor and ghost share.
+const FOLDER: &str = "VARNISH_GATEWAY_GHOST_FOLDER";
+/// The configuration that a fresh process begins with.
+pub const LAST_GOOD: &str = "ghost.json";
+/// The configuration that a reload takes.
+pub const CANDIDATE: &str = "ghost.candidate.json";
+/// Parsing and compiling recurse; a worker's own stack is small.
+const STACK_BYTES: usize = 16 << 20;
+
+/// What is said about a configuration.
+#[derive(Clone, Default, Serialize)]
+pub struct Summary {
+    /// SHA-256 of the document's bytes; empty before the first.
+    pub digest: String,
+    pub rules: usize,
+    pub endpoints: usize,
+    pub broken: Vec<Broken>,
+}
+
+#[derive(Default)]
+pub struct Current {
+    pub plan: Option<Arc<Plan>>,
+    pub summary: Summary,
+    /// Why the last attempt to load was refused.
+    pub error: Option<String>,
+}
+
+static CURRENT: LazyLock<ArcSwap<Current>> = LazyLock::new(ArcSwap::default);
+/// Changes with `CURRENT`, and is cheaper to look at.
+static VERSION: AtomicU64 = AtomicU64::new(1);
+static LOADER: LazyLock<Mutex<Loader>> = LazyLock::new(Mutex::default);
+pub static IS_DRAINING: AtomicBool = AtomicBool::new(false);
+
+pub fn version() -> u64 {
+    VERSION.load(Ordering::Acquire)
+}
+
+pub fn current() -> Arc<Current> {
+    CURRENT.load_full()
+}
+
+pub fn plan() -> Option<Arc<Plan>> {
+    CURRENT.load().plan.clone()
+}
+
+/// Reads the last good configuration, unless there is one already.
+pub fn begin() {
+    let mut loader = LOADER.lock().unwrap_or_else(PoisonError::into_inner);
+    if current().plan.is_none() {
+        _ = loader.load(LAST_GOOD);
+    }
+}
+
+/// Takes the candidate, or says why not and changes nothing.
+pub fn reload() -> Result<Summary, String> {
+    LOADER.lock().unwrap_or_else(PoisonError::into_inner).load(CANDIDATE)
+}
+
+#[derive(Default)]
+struct Loader {
+    compiler: Compiler,
+    /// Of the routing that the current plan was compiled from.
+    routing: Option<[u8; 32]>,
+}
+
+impl Loader {
+    fn load(&mut self, file: &str) -> Result<Summary, String> {
+        let before = current();
+        let outcome = read(file).and_then(|text| {
+            let before = Arc::clone(&before);
+            on_large_stack(|| self.take(&text, &before))
+        });
+        match outcome {
+            Ok(next) => {
+                let summary = next.summary.clone();
+                publish(next);
+                Ok(summary)
+            }
+            Err(error) => {
+                let Current { plan, summary, .. } = &*before;
+                let error = Some(error);
+                publish(Current { plan: plan.clone(), summary: summary.clone(), error: error.clone() });
+                Err(error.unwrap_or_default())
+            }
+        }
+    }
+
+    /// The same routing as before keeps what was compiled, and only the endpoints are replaced.
+    fn take(&mut self, text: &[u8], before: &Current) -> Result<Current, String> {
+        let document = Document::parse(text).map_err(|refused| refused.to_string())?;
+        let routing: [u8; 32] = Sha256::digest(document.routing).into();
+        let endpoints = document.endpoints.values().map(Vec::len).sum();
+        let (plan, broken) = match &before.plan {
+            Some(plan) if self.routing == Some(routing) => {
+                plan.replace_endpoints(&document.endpoints)?;
+                (Arc::clone(plan), before.summary.broken.clone())
+            }
+            known => {
+                let compiled = self.compiler.compile(document.routing).map_err(|refused| refused.to_string())?;
+                (Arc::new(Plan::new(compiled.0, &document.endpoints, known.as_deref())?), compiled.1)
+            }
+        };
+        self.routing = Some(routing);
+        let rules = plan.routing.rules().len();
+        let summary = Summary { digest: hexadecimal(&Sha256::digest(text)), rules, endpoints, broken };
+        Ok(Current { plan: Some(plan), summary, error: None })
+    }
+}
+
+fn publish(next: Current) {
+    let before = CURRENT.swap(Arc::new(next));
+    VERSION.fetch_add(1, Ordering::AcqRel);
+    graveyard::bury(before);
+}
+
+fn read(file: &str) -> Result<Vec<u8>, String> {
+    let folder = env::var_os(FOLDER).ok_or_else(|| format!("{FOLDER} is not set"))?;
+    fs::read(PathBuf::from(folder).join(file)).map_err(|error| format!("{file}: {error}"))
+}
+
+/// Joining also turns a panic into an error.
+fn on_large_stack<T: Send>(work: impl FnOnce() -> Result<T, String> + Send) -> Result<T, String> {
+    thread::scope(|scope| {
+        let builder = thread::Builder::new().name("ghost-compile".into()).stack_size(STACK_BYTES);
+        let worker = builder.spawn_scoped(scope, work).map_err(|error| error.to_string())?;
+        worker.join().unwrap_or_else(|_| Err("a bug in ghost: compiling panicked".to_owned()))
+    })
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,125 @@
+//! The directors of one VCL for the configuration that it has seen last.
+
+use std::{
+    collections::HashSet,
+    ffi::CString,
+    sync::{
+        Arc, Mutex, PoisonError, TryLockError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use arc_swap::{ArcSwap, Guard};
+use ghost_core::RuleId;
+
+use crate::{
+    backend::Pool,
+    context::Context,
+    director::{Director, Route},
+    graveyard,
+    plan::Plan,
+    state,
+    task::Routed,
+};
+
+/// A plan with a director for each of its rules.
+#[derive(Default)]
+pub struct Table {
+    pub plan: Option<Arc<Plan>>,
+    /// By `RuleId`.
+    directors: Vec<Director>,
+}
+
+impl Table {
+    pub fn director(&self, id: RuleId) -> Option<&Director> {
+        self.directors.get(id.0 as usize)
+    }
+
+    /// None while the VCL cools down.
+    fn new(context: Context, plan: Arc<Plan>, pool: &Arc<Pool>) -> Option<Self> {
+        let mut directors = Vec::with_capacity(plan.routing.rules().len());
+        for (id, rule) in (0..).map(RuleId).zip(plan.routing.rules()) {
+            let name = CString::new(format!("{}.{}", rule.route, rule.index)).unwrap_or_default();
+            let routed = Some(Routed { plan: Arc::clone(&plan), id });
+            directors.push(Director::new(context.raw(), &name, Route { routed, pool: Arc::clone(pool) })?);
+        }
+        Some(Self { plan: Some(plan), directors })
+    }
+}
+
+/// A VCL's table, which follows the process's configuration.
+pub struct Tables {
+    table: ArcSwap<Table>,
+    /// The version of the state that the table was made for.
+    seen: AtomicU64,
+    /// Held by the one who makes the next table.
+    turn: Mutex<()>,
+    pool: Arc<Pool>,
+    /// For requests that have no route, so that they reach no backend whatever user VCL returns.
+    nowhere: Director,
+}
+
+impl Tables {
+    /// None when Varnish gives no director.
+    pub fn new(context: Context) -> Option<Self> {
+        let pool = Arc::<Pool>::default();
+        let nowhere = Director::new(context.raw(), c"nowhere", Route { routed: None, pool: Arc::clone(&pool) })?;
+        let tables =
+            Self { table: ArcSwap::default(), seen: AtomicU64::new(0), turn: Mutex::default(), pool, nowhere };
+        tables.follow(context);
+        Some(tables)
+    }
+
+    /// The table of the newest configuration; while another request makes it, the one before.
+    pub fn newest(&self, context: Context) -> Guard<Arc<Table>> {
+        if self.seen.load(Ordering::Acquire) != state::version() {
+            let turn = match self.turn.try_lock() {
+                Ok(turn) => Some(turn),
+                Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) => None,
+            };
+            if turn.is_some() {
+                self.rebuild(context);
+            }
+        }
+        self.table.load()
+    }
+
+    /// Returns when the newest configuration is in effect in this VCL.
+    pub fn follow(&self, context: Context) {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        self.rebuild(context);
+    }
+
+    pub fn nowhere(&self) -> &Director {
+        &self.nowhere
+    }
+
+    /// Must be called by the one whose turn it is.
+    fn rebuild(&self, context: Context) {
+        let version = state::version();
+        if self.seen.load(Ordering::Acquire) == version {
+            return;
+        }
+        let plan = state::plan();
+        if plan.as_ref().map(Arc::as_ptr) != self.table.load().plan.as_ref().map(Arc::as_ptr) {
+            let table = plan.clone().map_or_else(|| Some(Table::default()), |plan| Table::new(context, plan, &self.pool));
+            // A VCL that cools down keeps its table for the requests that are still with it.
+            let Some(table) = table else { return context.log("no directors: the VCL cools down") };
+            graveyard::bury(self.table.swap(Arc::new(table)));
+        }
+        let addresses = |plan: &Arc<Plan>| -> HashSet<_, _> {
+            plan.all_endpoints().flat_map(|set| set.iter().map(|endpoint| endpoint.address).collect::<Vec<_>>()).collect()
+        };
+        self.pool.retain(|| plan.as_ref().map(addresses).unwrap_or_default());
+        self.seen.store(version, Ordering::Release);
+    }
+}
+
+impl Drop for Tables {
+    fn drop(&mut self) {
+        graveyard::bury(self.table.swap(Arc::default()));
+        // Varnish expects the last director of a VCL to be gone when its objects are.
+        graveyard::flush();
+    }
+}

@@ -1,0 +1,102 @@
+//! What ghost remembers of a request: once for the client's side, once for each fetch.
+
+use std::{
+    ffi::{c_int, c_void},
+    panic::{AssertUnwindSafe, catch_unwind},
+    ptr,
+    sync::Arc,
+};
+
+use ghost_core::{Rule, RuleId, endpoint::InFlight};
+use varnish::ffi::{self, vrt_ctx};
+
+use crate::{backend::Native, plan::Plan};
+
+/// Lives in the task's workspace and is dropped with the task.
+#[derive(Default)]
+pub struct Task {
+    /// The status of ghost's own answer; 0 where a backend answers.
+    pub answer: u16,
+    /// The rule that the request is for.
+    pub routed: Option<Routed>,
+    /// Where this attempt goes.
+    pub picked: Option<Picked>,
+    /// The body of an internal answer.
+    pub body: Option<String>,
+}
+
+/// A rule, and the plan that it stays alive with.
+#[derive(Clone)]
+pub struct Routed {
+    pub plan: Arc<Plan>,
+    pub id: RuleId,
+}
+
+impl Routed {
+    pub fn rule(&self) -> &Rule {
+        self.plan.routing.rule(self.id)
+    }
+}
+
+/// The backend of a rule and the endpoint of an attempt; both stay until the fetch is over.
+pub struct Picked {
+    /// The backend's place in the rule.
+    pub place: usize,
+    pub native: Arc<Native>,
+    pub in_flight: InFlight,
+    /// The target that the filters made, to tell whether user VCL changed it since.
+    pub url: *const u8,
+}
+
+struct Methods(ffi::vmod_priv_methods);
+
+// SAFETY: nobody writes to it; the pointers in it are to statics.
+unsafe impl Sync for Methods {}
+
+static METHODS: Methods = Methods(ffi::vmod_priv_methods {
+    magic: ffi::VMOD_PRIV_METHODS_MAGIC,
+    type_: c"ghost task".as_ptr(),
+    fini: Some(finish),
+});
+
+unsafe extern "C" fn finish(_: *const vrt_ctx, task: *mut c_void) {
+    // SAFETY: `of` put a task there, and this is called once.
+    _ = catch_unwind(AssertUnwindSafe(|| unsafe { ptr::drop_in_place(task.cast::<Task>()) }));
+}
+
+fn identity() -> *const c_void {
+    ptr::from_ref(&METHODS).cast()
+}
+
+impl Task {
+    /// The task's, made at the first call; None when the workspace is full.
+    ///
+    /// # Safety
+    /// `ctx` is a live context; the reference is not kept over a call of another function here.
+    pub unsafe fn of<'a>(ctx: *const vrt_ctx) -> Option<&'a mut Self> {
+        unsafe {
+            let slot = ffi::VRT_priv_task(ctx, identity()).as_mut()?;
+            if slot.priv_.is_null() {
+                let bytes = u32::try_from(size_of::<Self>() + align_of::<Self>()).ok()?;
+                let room = ffi::WS_Alloc((*ctx).ws, bytes);
+                let place = room.byte_add(room.align_offset(align_of::<Self>())).cast::<Self>();
+                if room.is_null() {
+                    return None;
+                }
+                place.write(Self::default());
+                slot.priv_ = place.cast();
+                slot.len = c_int::MAX.into();
+                slot.methods = &raw const METHODS.0;
+            }
+            slot.priv_.cast::<Self>().as_mut()
+        }
+    }
+
+    /// The task's, if there is one.
+    ///
+    /// # Safety
+    /// As for `of`.
+    pub unsafe fn existing<'a>(ctx: *const vrt_ctx) -> Option<&'a mut Self> {
+        unsafe { ffi::VRT_priv_task_get(ctx, identity()).as_ref()?.priv_.cast::<Self>().as_mut() }
+    }
+}
