@@ -122,9 +122,12 @@ def _placed(kind: Kind, content: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _message(details: ErrorDetails) -> str:
     where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in details["loc"]).lstrip(".")
-    what = "unknown field" if details["type"] == "extra_forbidden" else _short(details["msg"])
+    what = "unknown field" if details["type"] == "extra_forbidden" else _wording(details)
     return f"{where}: {what}" if where else what
 
 
-def _short(message: str) -> str:
-    return message.removeprefix("Value error, ")
+def _wording(details: ErrorDetails) -> str:
+    """Pydantic's words, with the value that they are about."""
+    value = details["input"]
+    subject = repr(value)[:80] if isinstance(value, (str, int, float)) else type(value).__name__
+    return details["msg"].removeprefix("Value error, ").replace("Input", subject).replace("String", subject)

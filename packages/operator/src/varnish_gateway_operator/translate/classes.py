@@ -33,7 +33,7 @@ def _judge(gateway_class: GatewayClass, snapshot: Snapshot) -> ClassVerdict:
         return ClassVerdict(gateway_class)
     if (ref.group, ref.kind) != (names.API_GROUP, GatewayClassParameters.__name__):
         return ClassVerdict(
-            gateway_class, problem=f"parametersRef: {ref.group}/{ref.kind} is not GatewayClassParameters"
+            gateway_class, problem=f"parametersRef: {ref.group or 'core'}/{ref.kind} is not GatewayClassParameters"
         )
     if ref.namespace:
         return ClassVerdict(gateway_class, problem="parametersRef: GatewayClassParameters have no namespace")

@@ -1,9 +1,12 @@
 """Conditions: what the user is told. Named constructors keep types, reasons and wording in one place."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 Status = Literal["True", "False", "Unknown"]
+
+MAX_MESSAGE: Final = 32_768
+"""Of a condition, in Kubernetes."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class Condition:
             "type": self.type,
             "status": self.status,
             "reason": self.reason,
-            "message": self.message,
+            "message": self.message[:MAX_MESSAGE],
             "observedGeneration": generation,
         }
 
