@@ -116,6 +116,8 @@ def cli() -> FakeVarnishCli:
 async def test_a_good_vcl_is_kept_as_last_good(cli: FakeVarnishCli, paths: Paths) -> None:
     vcl, vcls = VclReload(paths), Vcls(cli, paths.vcl)
     assert await vcl.apply(vcls, b"good")
+    assert not paths.last_good_vcl.exists()
+    vcl.confirm()
     assert paths.last_good_vcl.read_bytes() == b"good"
     assert not await vcl.apply(vcls, b"good")
 

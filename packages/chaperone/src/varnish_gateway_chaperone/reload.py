@@ -1,7 +1,7 @@
 """Desired against applied: what differs is reloaded, what is refused leaves the last good one running.
 
 ghost.json   candidate file -> POST reload -> the digest that ghost answers with -> renamed
-main.vcl     vcl.load -> vcl.use -> kept as last-good.vcl
+main.vcl     vcl.load -> vcl.use -> serves -> kept as last-good.vcl
 """
 
 import os
@@ -94,6 +94,7 @@ class VclReload:
 
     def __init__(self, paths: Paths) -> None:
         self._paths = paths
+        self._unconfirmed: bytes | None = None
         self.refusal: Refusal | None = None
         self.reloads = 0
         self.refusals = 0
@@ -117,13 +118,24 @@ class VclReload:
         try:
             await vcls.use(vcl)
         except VclError as refused:
-            self.refusals += 1
-            self.refusal = Refusal(input="vcl", digest=wanted, message=str(refused))
+            self.refuse(wanted, str(refused))
             return False
         self.refusal = None
         self.reloads += 1
-        write_if_changed(self._paths.last_good_vcl, vcl)
+        self._unconfirmed = vcl
         return True
+
+    def refuse(self, wanted: str, message: str) -> None:
+        """A VCL that does not compile, or does not begin."""
+        self.refusals += 1
+        self.refusal = Refusal(input="vcl", digest=wanted, message=message)
+        self._unconfirmed = None
+
+    def confirm(self) -> None:
+        """The VCL in use serves: vcl_init, which runs in the process that serves, is behind it. Raises OSError."""
+        if self._unconfirmed is not None:
+            write_if_changed(self._paths.last_good_vcl, self._unconfirmed)
+            self._unconfirmed = None
 
     async def _use_last_good(self, vcls: Vcls) -> bool:
         try:

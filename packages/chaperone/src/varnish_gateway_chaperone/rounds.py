@@ -18,6 +18,7 @@ from varnish_gateway_chaperone.varnish.arguments import Paths
 from varnish_gateway_chaperone.varnish.cli import CliLostError, CliRefusedError
 from varnish_gateway_chaperone.varnish.daemon import Varnishd
 from varnish_gateway_chaperone.varnish.ghost import GhostLostError
+from varnish_gateway_chaperone.varnish.vcl import VclError
 from varnish_gateway_common.report import BrokenRule, Refusal, Report
 
 PATIENCE_SECONDS: Final = 1.0
@@ -138,6 +139,8 @@ class Rounds:
         if self._worker is not None and merged:
             await self._reload_ghost(merged)
         await self._reload_vcl(varnishd)
+        if self._worker is not None:
+            self._confirm()
         if self._worker is None and varnishd.vcls.active_digest and parts.ghost.has_file:
             await self._start_worker(varnishd, merged)
 
@@ -149,10 +152,22 @@ class Rounds:
             self._parts.ghost.forget()
 
     async def _start_worker(self, varnishd: Varnishd, merged: Merged | None) -> None:
-        await varnishd.start_worker()
+        try:
+            if not await self._parts.serving.start_worker():
+                return
+        except VclError as error:
+            self._parts.vcl.refuse(varnishd.vcls.active_digest, str(error))
+            return
         self._notice_worker(varnishd)
+        self._confirm()
         if merged:
             await self._reload_ghost(merged)
+
+    def _confirm(self) -> None:
+        """What serves is good: it is kept for a start that finds nothing better."""
+        self._parts.vcl.confirm()
+        if self._desired.pod.good:
+            self._parts.serving.confirm(self._desired.pod.good)
 
     async def _reload_ghost(self, merged: Merged) -> None:
         begun = time.perf_counter()

@@ -14,6 +14,7 @@ from varnish_gateway_chaperone.varnish.cli import CliError, CliRefusedError
 from varnish_gateway_chaperone.varnish.daemon import PortInUseError, Program, StartError, Varnishd, ports_in_use
 from varnish_gateway_chaperone.varnish.ghost import Ghost, GhostError
 from varnish_gateway_chaperone.varnish.statistics import Statistics, StatisticsError, live_sessions
+from varnish_gateway_chaperone.varnish.vcl import VclError
 from varnish_gateway_common.files import write_if_changed
 from varnish_gateway_common.report import Refusal
 
@@ -76,9 +77,34 @@ class Serving:
         if self.varnishd is None and time.monotonic() >= self._not_before:
             self._not_before = 0.0
             await self._start(pod)
-        elif self.varnishd and self.varnishd.pod.digest == wanted.digest:
-            self._is_as_wanted()
         return self.varnishd
+
+    async def start_worker(self) -> bool:
+        """Begin to serve; False when varnishd refuses the storage or the like, which only shows now.
+
+        Raises VclError when it is the VCL that does not begin, and CliLostError.
+        """
+        varnishd = self.varnishd
+        assert varnishd
+        try:
+            await varnishd.start_worker()
+        except CliRefusedError as error:
+            await self._abandon(varnishd)
+            if "vcl" in error.message.lower():
+                raise VclError(error.message.strip()) from error
+            self._failed(varnishd.pod, StartError(varnishd.said))
+            return False
+        return True
+
+    def confirm(self, wanted: ParsedPod) -> None:
+        """This varnishd serves: its pod.json is good, and when it is the wanted one nothing is refused any more."""
+        pod = self.varnishd.pod if self.varnishd else None
+        if pod and pod.digest == wanted.digest:
+            self.refusal = None
+            self._refused_pod = ""
+            self._not_before = 0.0
+        if pod and pod is not self._last_good:
+            self._keep(pod)
 
     def remember(self, pod: ParsedPod) -> None:
         """The last good pod.json of a chaperone that ran here before."""
@@ -97,11 +123,10 @@ class Serving:
             await self.varnishd.kill()
         self._wake()
 
-    def _is_as_wanted(self) -> None:
-        """What was refused is not wanted any more."""
-        self.refusal = None
-        self._refused_pod = ""
-        self._not_before = 0.0
+    async def _abandon(self, varnishd: Varnishd) -> None:
+        self._unwatch()
+        await varnishd.kill()
+        self.varnishd = None
 
     async def _start(self, pod: ParsedPod) -> None:
         begun = time.monotonic()
@@ -112,9 +137,6 @@ class Serving:
             return
         self._started_at = time.monotonic()
         self._log.debug("varnishd is up", milliseconds=round(1000 * (self._started_at - begun)))
-        if pod.digest != self._refused_pod:
-            self.refusal = None
-            self._keep(pod)
         self._watching = asyncio.create_task(self._watch(self.varnishd), name="watch of varnishd")
 
     def _keep(self, pod: ParsedPod) -> None:
@@ -143,7 +165,7 @@ class Serving:
     async def _bury(self, varnishd: Varnishd) -> None:
         """A varnishd that died: wait before the next when it did not live long."""
         self._unwatch()
-        code = await varnishd.child.wait()
+        code = await varnishd.kill()
         delay = self._backoff.after(time.monotonic() - self._started_at)
         self._log.error(f"varnishd {how_it_ended(code)}; started again", delay_seconds=round(delay, 1))
         self.varnishd = None

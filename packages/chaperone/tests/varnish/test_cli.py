@@ -56,7 +56,7 @@ async def test_a_command_and_its_answer() -> None:
     async with server(lambda line: frame(200, f"you said\n{line}")) as port:
         cli = await VarnishCli.connect(port, SECRET)
         assert await cli.command("vcl.load", "a", "/tmp/with space") == 'you said\nvcl.load a "/tmp/with space"'
-        cli.close()
+        await cli.close()
 
 
 async def test_commands_given_at_once_get_their_own_answers() -> None:
@@ -64,7 +64,7 @@ async def test_commands_given_at_once_get_their_own_answers() -> None:
         cli = await VarnishCli.connect(port, SECRET)
         words = [str(number) for number in range(50)]
         assert await asyncio.gather(*map(cli.command, words)) == words
-        cli.close()
+        await cli.close()
 
 
 async def test_a_refusal_has_status_and_message() -> None:
@@ -73,14 +73,14 @@ async def test_a_refusal_has_status_and_message() -> None:
         with pytest.raises(CliRefusedError, match="Syntax error") as found:
             await cli.command("vcl.load")
         assert found.value.status == 106
-        cli.close()
+        await cli.close()
 
 
 async def test_a_truncated_answer_is_an_answer() -> None:
     async with server(lambda _: frame(201, "much\n[response was limited]")) as port:
         cli = await VarnishCli.connect(port, SECRET)
         assert (await cli.command("param.show")).startswith("much")
-        cli.close()
+        await cli.close()
 
 
 async def test_the_wrong_secret() -> None:

@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import re
 from collections.abc import Awaitable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -65,7 +66,7 @@ class VarnishCli:
         try:
             await cli._authenticate(secret, timeout_seconds)
         except CliError:
-            cli.close()
+            await cli.close()
             raise
         return cli
 
@@ -77,8 +78,10 @@ class VarnishCli:
             raise CliRefusedError(status, text)
         return text
 
-    def close(self) -> None:
+    async def close(self) -> None:
         self._writer.close()
+        with suppress(OSError):
+            await self._writer.wait_closed()
 
     async def _authenticate(self, secret: bytes, timeout_seconds: float) -> None:
         status, text = await self._in_time(self._answer(), timeout_seconds)
@@ -98,7 +101,7 @@ class VarnishCli:
             async with asyncio.timeout(timeout_seconds):
                 return await answer
         except (OSError, EOFError, ValueError, TimeoutError) as error:
-            self.close()
+            self._writer.close()
             raise CliLostError(f"varnishd's CLI: {_said(error)}") from error
 
     async def _answer(self) -> tuple[int, str]:

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -20,7 +21,7 @@ from varnish_gateway_chaperone.varnish.arguments import (
     varnishd_arguments,
     varnishd_environment,
 )
-from varnish_gateway_chaperone.varnish.cli import Cli, CliError, VarnishCli, cli_port
+from varnish_gateway_chaperone.varnish.cli import CliError, VarnishCli, cli_port
 from varnish_gateway_chaperone.varnish.vcl import Vcls
 from varnish_gateway_common.pod import Pod
 
@@ -29,6 +30,10 @@ POLL_SECONDS: Final = 0.01
 STOP_SECONDS: Final = 10
 HANG_SECONDS: Final = 40
 """varnishd waits 30 s for a process of its own that hangs, then kills it; longer, and it hangs itself."""
+
+CHATTER: Final = ("Debug:", "Info:", "Child launched OK", "Error: Manager got SIGTERM")
+NOISE: Final = ("Usage:", "(-? ", "Child starts", "Error: Child failed on launch", "Error: Child (")
+_FROM_CHILD: Final = re.compile(r"^(Error|Info): Child \(\d+\) said ")
 
 
 class StartError(Exception):
@@ -45,10 +50,15 @@ class Varnishd:
 
     pod: ParsedPod
     child: Child
-    cli: Cli
+    cli: VarnishCli
     vcls: Vcls
     worker: int | None = None
     """The process that serves; varnishd starts it again by itself."""
+
+    @property
+    def said(self) -> str:
+        """varnishd's last words."""
+        return _said(self.child)
 
     @property
     def is_running(self) -> bool:
@@ -65,15 +75,15 @@ class Varnishd:
         self.worker = worker_of(await self.cli.command("pid", timeout_seconds=HANG_SECONDS))
         return self.worker != before
 
-    async def stop(self) -> None:
-        if isinstance(self.cli, VarnishCli):
-            self.cli.close()
-        await self.child.stop(STOP_SECONDS)
+    async def stop(self) -> int:
+        """SIGTERM: its exit code."""
+        await self.cli.close()
+        return await self.child.stop(STOP_SECONDS)
 
-    async def kill(self) -> None:
-        if isinstance(self.cli, VarnishCli):
-            self.cli.close()
-        await self.child.kill()
+    async def kill(self) -> int:
+        """SIGKILL, also to what it has left behind: its exit code."""
+        await self.cli.close()
+        return await self.child.kill()
 
 
 @dataclass(frozen=True)
@@ -165,14 +175,15 @@ def is_in_use(address: str, port: int) -> bool:
 
 
 def _is_news(line: str) -> bool:
-    """Worth a line at the usual level: what varnishd itself calls more than information."""
-    return not line.startswith(("Debug:", "Info:"))
+    """Worth a line at the usual level: more than information, and not the echo of what chaperone does."""
+    return bool(line) and not line.startswith(CHATTER)
 
 
 def _said(child: Child) -> str:
     """varnishd's last words, without its chatter."""
-    words = [line for line in child.tail if line and not line.startswith(("Debug:", "Info:", "Usage:", "(-? "))]
-    return "\n".join(words) or "varnishd said nothing"
+    lines = [_FROM_CHILD.sub("", line) for line in child.tail]
+    words = [line for line in lines if line and not line.startswith((*CHATTER, *NOISE))]
+    return "\n".join(dict.fromkeys(words)) or "varnishd said nothing"
 
 
 def find(program: str) -> str | None:
