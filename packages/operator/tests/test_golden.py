@@ -3,11 +3,12 @@
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
+
 from varnish_gateway_common import names
 from varnish_gateway_common.routing import Routing
-
 from varnish_gateway_operator.app import options
 from varnish_gateway_operator.files import FolderSource
 from varnish_gateway_operator.state import dumped
@@ -32,7 +33,7 @@ def documents(source: FolderSource, plan: Plan) -> dict[str, str]:
     return found
 
 
-def statuses(source: FolderSource, plan: Plan) -> dict[str, object]:
+def statuses(source: FolderSource, plan: Plan) -> dict[str, Any]:
     """What the user is told, without times."""
     mistakes = [f"{each.file.name}:{each.line}: {each.object}: {each.message}" for each in source.mistakes]
     found = {

@@ -124,6 +124,7 @@ def _guarded(rounds: Rounds) -> None:
 
 def _wakeups(folder: Path, out: Path, stop: threading.Event) -> Iterator[None]:
     """A wake-up for every change of a manifest or a report, and now and then without one."""
+    folder, out = folder.absolute(), out.absolute()
     changes = watchfiles.watch(
         folder,
         out,
@@ -145,9 +146,10 @@ def _wakeups(folder: Path, out: Path, stop: threading.Event) -> Iterator[None]:
 
 
 def _matters(path: Path, folder: Path, out: Path) -> bool:
-    if path.is_relative_to(out.absolute()):
+    """Manifests, reports, and folders that come and go."""
+    if path.is_relative_to(out):
         return path.name == names.REPORT
-    return path.suffix in (".yaml", ".yml") or not path.suffix or folder.absolute() == path
+    return path.suffix in (".yaml", ".yml", "") or path == folder
 
 
 def _sentence(snapshot: Snapshot, plan: Plan, done: list[str]) -> str:

@@ -6,6 +6,13 @@ import sys
 import structlog
 
 
+def _printable(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Names come from files: what moves a terminal's cursor or begins a line is shown, not done."""
+    text = str(event["event"])
+    event["event"] = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+    return event
+
+
 def configure(*, is_verbose: bool) -> None:
     """To standard error, from `info` or, when verbose, from `debug` on."""
     renderer: structlog.typing.Processor = (
@@ -13,6 +20,7 @@ def configure(*, is_verbose: bool) -> None:
     )
     structlog.configure(
         processors=[
+            _printable,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,

@@ -1,0 +1,140 @@
+"""The program in one process: rounds, what they tell, and what they survive."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from structlog.testing import capture_logs
+
+from operator_rig import GATEWAY, route
+from varnish_gateway_common.document import digest
+from varnish_gateway_operator import app
+from varnish_gateway_operator.files import FolderSource
+from varnish_gateway_operator.state import StateFolder
+
+WEB = route("[{backendRefs: [{name: web, port: 80}]}]")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    found = tmp_path / "in"
+    found.mkdir()
+    (found / "gateway.yaml").write_text(GATEWAY)
+    (found / "web.yaml").write_text(WEB)
+    return found
+
+
+@pytest.fixture
+def rounds(folder: Path, tmp_path: Path) -> app.Rounds:
+    return app.Rounds(FolderSource(folder), StateFolder(tmp_path / "out"), app.options())
+
+
+def told(rounds: app.Rounds) -> list[str]:
+    with capture_logs() as logs:
+        rounds.run()
+    return [str(entry["event"]) for entry in logs if entry["log_level"] != "debug"]
+
+
+def test_a_round_says_in_one_sentence_what_it_did(rounds: app.Rounds, folder: Path) -> None:
+    assert told(rounds) == ["translated 1 route onto 1 gateway: wrote routing.json, main.vcl, pod.json of default/gw"]
+    assert told(rounds) == []
+    (folder / "web.yaml").unlink()
+    assert told(rounds) == ["translated 0 routes onto 1 gateway: wrote routing.json of default/gw"]
+
+
+def test_mistakes_are_told_once_and_so_is_their_end(rounds: app.Rounds, folder: Path) -> None:
+    rounds.run()
+    (folder / "web.yaml").write_text("{")
+    (mistake, sentence) = told(rounds)
+    assert f"{folder}/web.yaml:" in mistake
+    assert sentence.endswith("nothing to write")
+    (folder / "more.yaml").write_text(route("[{}]", name="more"))
+    assert len(told(rounds)) == 1
+    (folder / "web.yaml").write_text(WEB)
+    assert f"mended: {mistake}" in told(rounds)
+
+
+def test_a_full_disk_costs_the_round_and_nothing_more(rounds: app.Rounds, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("not a folder")
+    with pytest.raises(OSError, match="out"):
+        rounds.run()
+    (tmp_path / "out").unlink()
+    assert told(rounds) == ["translated 1 route onto 1 gateway: wrote routing.json, main.vcl, pod.json of default/gw"]
+
+
+def test_once_is_false_when_there_were_mistakes(folder: Path, tmp_path: Path) -> None:
+    assert app.once(folder, tmp_path / "out")
+    (folder / "bad.yaml").write_text("a text")
+    assert not app.once(folder, tmp_path / "out")
+    assert (tmp_path / "out/default/gw/routing.json").exists()
+
+
+@pytest.fixture
+def watched(folder: Path, tmp_path: Path) -> Iterator[Path]:
+    stop = threading.Event()
+    thread = threading.Thread(target=app.watch, args=(folder, tmp_path / "out", stop))
+    thread.start()
+    yield tmp_path / "out"
+    stop.set()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def until(claim: Callable[[], bool]) -> None:
+    """Fails when it takes much longer than the second that is promised, so that a busy machine does not."""
+    for _ in range(500):
+        if claim():
+            return
+        time.sleep(0.01)
+    raise AssertionError("not in five seconds")
+
+
+def text(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
+
+
+def test_every_edit_is_noticed(folder: Path, watched: Path) -> None:
+    routing = watched / "default/gw/routing.json"
+    until(lambda: "default/web:80" in text(routing))
+    (folder / "deep").mkdir()
+    (folder / "deep/other.yaml").write_text(route("[{matches: [{path: {value: /other}}]}]", name="other"))
+    until(lambda: "/other" in text(routing))
+    (folder / "web.yaml").unlink()
+    until(lambda: "default/web:80" not in text(routing))
+    (folder / "deep/other.yaml").rename(folder / "deep/renamed.txt")
+    until(lambda: "/other" not in text(routing))
+    (folder / "gateway.yaml").unlink()
+    until(lambda: not routing.exists())
+
+
+def test_a_bug_costs_one_round(folder: Path, watched: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    routing = watched / "default/gw/routing.json"
+    until(routing.exists)
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    with monkeypatch.context() as patched, capture_logs() as logs:
+        patched.setattr(app, "translate", broken)
+        (folder / "other.yaml").write_text(route("[{matches: [{path: {value: /other}}]}]", name="other"))
+        until(lambda: any("because of a bug" in str(entry["event"]) for entry in logs))
+    until(lambda: "/other" in text(routing))
+
+
+def test_a_report_is_noticed(watched: Path) -> None:
+    gateway = watched / "default/gw"
+    until((gateway / "pod.json").exists)
+    digests = {name: digest((gateway / name).read_bytes()) for name in ("routing.json", "main.vcl", "pod.json")}
+    (gateway / "report.json").write_text(
+        f'{{"version":1,"pod":"host","is_serving":true,"routing_digest":"{digests["routing.json"]}",'
+        f'"vcl_digest":"{digests["main.vcl"]}","pod_digest":"{digests["pod.json"]}"}}'
+    )
+
+    def is_programmed() -> bool:
+        status = yaml.safe_load(text(watched / "status/gateway/default/gw.yaml")) or {"status": {"conditions": []}}
+        return ("Programmed", "True") in {(each["type"], each["status"]) for each in status["status"]["conditions"]}
+
+    until(is_programmed)

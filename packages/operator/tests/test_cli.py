@@ -1,0 +1,80 @@
+"""The command: its exit codes, its signals, what it says where."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from operator_rig import GATEWAY
+from varnish_gateway_operator.cli import main
+
+COMMAND = [sys.executable, "-m", "varnish_gateway_operator"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    found = tmp_path / "in"
+    found.mkdir()
+    (found / "gateway.yaml").write_text(GATEWAY)
+    return found
+
+
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=60)
+
+
+def test_zero_without_mistakes_and_json_when_not_on_a_terminal(folder: Path, tmp_path: Path) -> None:
+    found = run("translate", folder, "--out", tmp_path / "out")
+    assert found.returncode == 0
+    assert [json.loads(line)["level"] for line in found.stderr.splitlines()] == ["info"]
+
+
+def test_one_with_mistakes_and_the_good_is_written(folder: Path, tmp_path: Path) -> None:
+    (folder / "bad.yaml").write_text("[")
+    found = run("translate", folder, "--out", tmp_path / "out")
+    assert found.returncode == 1
+    assert f"{folder}/bad.yaml:" in found.stderr
+    assert (tmp_path / "out/default/gw/pod.json").exists()
+
+
+def test_log_lines_cannot_be_forged(folder: Path, tmp_path: Path) -> None:
+    (folder / "bad.yaml").write_text(
+        'apiVersion: v1\nkind: Service\nmetadata: {name: "a\\n{\\"level\\": \\"info\\"}\\e[2J"}\n'
+    )
+    lines = run("translate", folder, "--out", tmp_path / "out").stderr.splitlines()
+    assert [json.loads(line)["level"] for line in lines] == ["error", "info"]
+    assert r"\x1b[2J" in json.loads(lines[0])["event"]
+
+
+@pytest.mark.parametrize("out", ["in", "in/state"])
+def test_two_when_out_would_be_read_as_manifests(folder: Path, out: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["translate", str(folder), "--out", str(folder.parent / out)]) == 2
+    assert "would be read as manifests" in capsys.readouterr().err
+
+
+def test_two_without_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["translate", str(tmp_path / "nothing"), "--out", str(tmp_path / "out")]) == 2
+    assert "is not a folder" in capsys.readouterr().err
+
+
+def test_says_its_version() -> None:
+    assert run("--version").stdout == "0.1.0\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_watch_with_zero(folder: Path, tmp_path: Path, number: signal.Signals) -> None:
+    arguments = ["translate", str(folder), "--out", str(tmp_path / "out"), "--watch"]
+    with subprocess.Popen([*COMMAND, *arguments], stderr=subprocess.PIPE, text=True) as process:
+        for _ in range(1000):
+            if (tmp_path / "out/status/mistakes.yaml").exists():
+                break
+            time.sleep(0.01)
+        os.kill(process.pid, number)
+        _, errors = process.communicate(timeout=10)
+    assert process.returncode == 0
+    assert "stopped" in errors

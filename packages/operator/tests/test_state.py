@@ -1,0 +1,117 @@
+"""The STATE folder: what is written, left alone and removed."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from operator_rig import GATEWAY, plan, route
+from varnish_gateway_operator.files import Mistake
+from varnish_gateway_operator.state import StateFolder
+
+WEB = route("[{backendRefs: [{name: web, port: 80}]}]")
+KEY = ("default", "gw")
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> StateFolder:
+    return StateFolder(tmp_path)
+
+
+def files(state: StateFolder) -> set[str]:
+    return {str(path.relative_to(state.root)) for path in state.root.rglob("*") if path.is_file()}
+
+
+def write(state: StateFolder, text: str, *, is_complete: bool = True, now: str = "now") -> list[str]:
+    found = plan(text)
+    done = state.write_gateways(found, is_complete=is_complete)
+    state.write_statuses(found, is_complete=is_complete, now=now)
+    return done
+
+
+def test_writes_documents_and_statuses(state: StateFolder) -> None:
+    assert write(state, GATEWAY + WEB) == ["wrote routing.json, main.vcl, pod.json of default/gw"]
+    assert files(state) == {
+        "default/gw/routing.json",
+        "default/gw/main.vcl",
+        "default/gw/pod.json",
+        "status/gatewayclass/varnish.yaml",
+        "status/gateway/default/gw.yaml",
+        "status/httproute/default/web.yaml",
+    }
+    pod = json.loads((state.root / "default/gw/pod.json").read_text())
+    assert pod["sockets"] == [{"name": "http-8080", "port": 8080}]
+
+
+def test_writes_nothing_twice(state: StateFolder) -> None:
+    write(state, GATEWAY + WEB)
+    stamps = {path: path.stat().st_mtime_ns for path in state.root.rglob("*")}
+    assert write(StateFolder(state.root), GATEWAY + WEB, now="later") == []
+    assert stamps == {path: path.stat().st_mtime_ns for path in state.root.rglob("*")}
+
+
+def test_a_time_moves_with_its_status_only(state: StateFolder) -> None:
+    write(state, GATEWAY + WEB, now="first")
+    write(state, GATEWAY + WEB.replace("name: web, port", "name: nothing, port"), now="second")
+    status = yaml.safe_load((state.root / "status/httproute/default/web.yaml").read_text())["status"]
+    times = {each["type"]: each["lastTransitionTime"] for each in status["parents"][0]["conditions"]}
+    assert times == {"Accepted": "first", "ResolvedRefs": "second"}
+
+
+def test_removes_what_is_gone_and_nothing_else(state: StateFolder) -> None:
+    write(state, GATEWAY + WEB)
+    (state.root / "default/gw/note.txt").write_text("mine")
+    (state.root / "other/thing").mkdir(parents=True)
+    (state.root / "other/thing/routing.json").write_text('{"not": "ours"}')
+    assert write(state, WEB) == ["removed default/gw"]
+    assert files(state) == {"default/gw/note.txt", "other/thing/routing.json"}
+
+
+def test_removes_the_folder_when_nothing_else_is_there(state: StateFolder) -> None:
+    write(state, GATEWAY)
+    write(StateFolder(state.root), "")
+    assert files(state) == set()
+    assert not (state.root / "default").exists()
+
+
+def test_what_may_only_be_unreadable_is_not_removed(state: StateFolder) -> None:
+    write(state, GATEWAY)
+    assert write(StateFolder(state.root), "", is_complete=False) == []
+    assert "default/gw/pod.json" in files(state)
+    assert "status/gateway/default/gw.yaml" in files(state)
+
+
+def test_what_was_seen_to_go_is_removed_beside_mistakes(state: StateFolder) -> None:
+    write(state, GATEWAY)
+    assert write(state, "", is_complete=False) == ["removed default/gw"]
+    assert files(state) == set()
+
+
+def test_mistakes_are_a_file(state: StateFolder) -> None:
+    state.write_mistakes([Mistake(Path("/in/a.yaml"), 3, "HTTPRoute default/web", "spec: wrong")], Path("/in"))
+    assert yaml.safe_load((state.root / "status/mistakes.yaml").read_text()) == [
+        {"file": "a.yaml", "line": 3, "object": "HTTPRoute default/web", "message": "spec: wrong"}
+    ]
+    write(state, GATEWAY)
+    assert "status/mistakes.yaml" in files(state)
+
+
+def test_reads_reports_and_passes_over_broken_ones(state: StateFolder) -> None:
+    for name, content in (
+        ("gw", '{"version":1,"pod":"host","is_serving":true}'),
+        ("bad", "{"),
+        ("new", '{"version":2}'),
+    ):
+        (state.root / "default" / name).mkdir(parents=True)
+        (state.root / "default" / name / "report.json").write_text(content)
+    assert list(state.reports()) == [KEY]
+    assert state.reports()[KEY][0].is_serving
+
+
+def test_a_status_file_that_somebody_broke_is_written_anew(state: StateFolder) -> None:
+    write(state, GATEWAY)
+    path = state.root / "status/gateway/default/gw.yaml"
+    path.write_text("status:\n  conditions: [")
+    write(StateFolder(state.root), GATEWAY)
+    assert yaml.safe_load(path.read_text())["status"]["conditions"][0]["type"] == "Accepted"
