@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from bench.document import ghost
 from bench.load import Load, Wrk
 from bench.varnish import Varnish
-from varnish_gateway_operator.translate.vcl import main_vcl
+from varnish_gateway_operator.packaged import vcl_parts
+from varnish_gateway_operator.translate.vcl import concatenated
 
 ADDRESS = "127.30.0.1"
 BACKEND_PORT, PLAIN_PORT, GHOST_PORT = 18000, 18001, 18080
@@ -73,7 +74,7 @@ def run() -> Iterator[Row]:
         with ExitStack() as stack:
             stack.enter_context(Varnish("backend", BACKEND_VCL, ADDRESS, BACKEND_PORT))
             plain = stack.enter_context(Varnish("plain", PLAIN_VCL, ADDRESS, PLAIN_PORT))
-            ours = stack.enter_context(Varnish("ghost", main_vcl(""), ADDRESS, GHOST_PORT, document))
+            ours = stack.enter_context(Varnish("ghost", concatenated(vcl_parts(), ""), ADDRESS, GHOST_PORT, document))
             for kind, path in KINDS.items():
                 yield compare(kind, routes, path, plain, ours)
 

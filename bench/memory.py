@@ -8,7 +8,8 @@ from bench.data_path import ADDRESS, BACKEND_PORT, BACKEND_VCL, GHOST_PORT, PLAI
 from bench.document import ghost
 from bench.load import Wrk
 from bench.varnish import Varnish
-from varnish_gateway_operator.translate.vcl import main_vcl
+from varnish_gateway_operator.packaged import vcl_parts
+from varnish_gateway_operator.translate.vcl import concatenated
 
 
 @dataclass(frozen=True)
@@ -29,5 +30,5 @@ def run() -> Iterator[Memory]:
             yield Memory("bare varnishd", after_load(bare, 1))
         for routes in SIZES:
             document = ghost(routes, port=GHOST_PORT, endpoint=(ADDRESS, BACKEND_PORT)).to_json()
-            with Varnish("ghost", main_vcl(""), ADDRESS, GHOST_PORT, document) as ours:
+            with Varnish("ghost", concatenated(vcl_parts(), ""), ADDRESS, GHOST_PORT, document) as ours:
                 yield Memory(f"{routes:,} routes with two rules each", after_load(ours, routes))

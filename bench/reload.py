@@ -18,7 +18,8 @@ from varnish_gateway_common import names
 from varnish_gateway_common.files import write_atomically
 from varnish_gateway_common.pod import Pod, PodSocket
 from varnish_gateway_common.routing import Backend, Forward, Redirect, Rule
-from varnish_gateway_operator.translate.vcl import main_vcl
+from varnish_gateway_operator.packaged import vcl_parts
+from varnish_gateway_operator.translate.vcl import concatenated
 
 ROUTES = 10_000
 PORT, OTHER_PORT, WEB_PORT = 18090, 18001, 18091
@@ -57,7 +58,7 @@ class Gateway:
             version=1, gateway="default/gw", sockets=(PodSocket(name=names.socket_name("http", PORT), port=PORT),)
         )
         write_atomically(self.state / names.POD, pod.to_json())
-        write_atomically(self.state / names.VCL, main_vcl("").encode())
+        write_atomically(self.state / names.VCL, concatenated(vcl_parts(), "").encode())
         self.write_endpoints("web", BACKEND_PORT)
         self.write_endpoints("probe", BACKEND_PORT)
         self.write_routing("note-0")

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from http.client import HTTPConnection, HTTPResponse
@@ -13,6 +14,7 @@ import yaml
 
 from varnish_gateway_common import names
 from varnish_gateway_common.ghost import Ghost
+from varnish_gateway_common.manifests import parse
 from varnish_gateway_common.routing import Routing
 
 CASES = Path(__file__).parent.parent / "cases"
@@ -33,8 +35,9 @@ class Case:
     folder: Path
 
     @cached_property
-    def objects(self) -> list[dict[str, Any]]:
-        return [item for item in yaml.safe_load_all((self.folder / "in.yaml").read_text()) if item]
+    def objects(self) -> list[Mapping[str, Any]]:
+        file = self.folder / "in.yaml"
+        return [manifest.content for manifest in parse(file, file.read_bytes()).manifests]
 
     @cached_property
     def claims(self) -> list[dict[str, Any]]:

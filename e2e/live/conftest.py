@@ -16,10 +16,12 @@ from varnish_gateway_common.document import digest
 from varnish_gateway_common.files import write_if_changed
 from varnish_gateway_common.ghost import Ghost
 from varnish_gateway_common.pod import Pod, PodSocket
+from varnish_gateway_operator.packaged import vcl_parts
+from varnish_gateway_operator.translate.vcl import concatenated
 
 PORTS = (8080, 8081, 8090)
 ADDRESS = "127.20.0.1"
-DEFAULT_VCL = Path(__file__).parent.parent / "cases" / names.VCL
+DEFAULT_VCL = concatenated(vcl_parts(), "").encode()
 
 
 def wait_for(what: str, claim: Callable[[], bool], seconds: float = 15) -> None:
@@ -63,7 +65,7 @@ class LiveGateway:
         """Give it the case's documents, and wait until ghost runs them."""
         user_vcl = case.gateways[gateway] / names.VCL
         write_if_changed(self.endpoints / "in.yaml", (case.folder / "in.yaml").read_bytes())
-        write_if_changed(self.state / names.VCL, (user_vcl if user_vcl.exists() else DEFAULT_VCL).read_bytes())
+        write_if_changed(self.state / names.VCL, user_vcl.read_bytes() if user_vcl.exists() else DEFAULT_VCL)
         write_if_changed(self.state / names.ROUTING, case.routing(gateway))
         wanted = case.ghost(gateway)
         wait_for(f"{case.folder.name} to be in effect", lambda: self._runs(wanted))
