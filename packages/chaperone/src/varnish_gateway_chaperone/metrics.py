@@ -12,7 +12,7 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 VARNISH_COUNTERS: Final[dict[str, str]] = {
     "MAIN.sess_conn": "Client connections accepted",
-    "MAIN.sess_drop": "Client connections dropped for want of threads",
+    "MAIN.sess_dropped": "Client connections dropped for want of threads",
     "MAIN.sess_fail": "Client connections that could not be accepted",
     "MAIN.client_req": "Good requests received",
     "MAIN.client_req_400": "Requests refused as malformed",
