@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from conftest import wait_for
 
 pytestmark = [pytest.mark.live, pytest.mark.xdist_group("standalone")]
@@ -74,10 +75,11 @@ class Standalone:
         loaded = yaml.safe_load(path.read_text()) if path.exists() else {}
         return dict(loaded.get("status", {}))
 
+    def programmed(self) -> dict[str, Any]:
+        return condition(self.status("gateway", "quickstart").get("conditions", []), "Programmed")
+
     def is_programmed(self) -> bool:
-        return (
-            condition(self.status("gateway", "quickstart").get("conditions", []), "Programmed").get("status") == "True"
-        )
+        return self.programmed().get("status") == "True"
 
     def log_text(self) -> str:
         return self.log.read_text()
