@@ -35,7 +35,7 @@ def test_a_refused_document_is_reported_until_a_good_one_comes() -> None:
     assert desired.refusals[1].digest == digest(b"]")
     merged = desired.merged({})
     assert merged
-    assert merged.routing_digest == digest(routing())
+    assert merged.routing.digest == digest(routing())
     desired.take(Inputs(pod=POD, routing=routing("other")))
     assert desired.refusals == ()
 

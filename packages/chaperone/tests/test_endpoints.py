@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from varnish_gateway_chaperone.endpoints import merged_by_name, read_slice, table
+from varnish_gateway_chaperone.endpoints import EndpointTables, merged_by_name, read_slice
 from varnish_gateway_chaperone.inputs import Slice, SliceEndpoint, SlicePort
 from varnish_gateway_common.ghost import Endpoint
 from varnish_gateway_common.routing import Routing
 
-ROUTING = Routing.model_validate(
+SERVICES = Routing.model_validate(
     {
         "version": 1,
         "gateway": "default/gw",
@@ -24,7 +24,7 @@ ROUTING = Routing.model_validate(
             },
         },
     }
-)
+).services
 
 
 def manifest(**values: Any) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def read(**values: Any) -> Slice:
 
 
 def endpoints(*slices: Slice) -> tuple[Endpoint, ...]:
-    return table(ROUTING, merged_by_name(slices), {})["default/web:80"]
+    return EndpointTables().table(SERVICES, merged_by_name(slices), {})["default/web:80"]
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,9 @@ def test_garbage_is_refused_as_a_whole(values: dict[str, Any], reason: str) -> N
 
 
 def test_a_name_elsewhere_has_the_addresses_that_were_resolved() -> None:
-    found = table(ROUTING, (), {"out.test": ("2001:db8::1", "10.0.0.2", "10.0.0.10")})["default/out:80"]
+    found = EndpointTables().table(SERVICES, (), {"out.test": ("2001:db8::1", "10.0.0.2", "10.0.0.10")})[
+        "default/out:80"
+    ]
     assert [(end.address, end.port) for end in found] == [
         ("10.0.0.2", 8080),
         ("10.0.0.10", 8080),
@@ -163,7 +165,17 @@ def test_a_name_elsewhere_has_the_addresses_that_were_resolved() -> None:
 
 
 def test_every_service_has_its_place_in_the_table() -> None:
-    assert table(ROUTING, (), {}) == {"default/web:80": (), "default/out:80": ()}
+    assert EndpointTables().table(SERVICES, (), {}) == {"default/web:80": (), "default/out:80": ()}
+
+
+def test_a_service_that_did_not_change_keeps_its_endpoints() -> None:
+    tables, found = EndpointTables(), read()
+    first = tables.table(SERVICES, (found,), {"out.test": ("10.0.0.2",)})
+    second = tables.table(SERVICES, (read(),), {"out.test": ("10.0.0.3",)})
+    assert first["default/web:80"] is second["default/web:80"]
+    assert first["default/out:80"] != second["default/out:80"]
+    changed = read(endpoints=[{"addresses": ["10.0.0.9"]}])
+    assert [end.address for end in tables.table(SERVICES, (changed,), {})["default/web:80"]] == ["10.0.0.9"]
 
 
 SLICE_ENDPOINT = st.builds(

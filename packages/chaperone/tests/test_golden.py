@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from varnish_gateway_chaperone.endpoints import merged_by_name, read_slice
+from varnish_gateway_chaperone.endpoints import EndpointTables, merged_by_name, read_slice
 from varnish_gateway_chaperone.inputs import Slice
 from varnish_gateway_chaperone.merge import merge, parse_routing
 from varnish_gateway_common import names
@@ -27,7 +27,9 @@ def slices(case: Path) -> tuple[Slice, ...]:
 
 @pytest.mark.parametrize("routing", sorted(CASES.glob(f"*/out/*/{names.ROUTING}")), ids=lambda file: str(file.parent))
 def test_golden(routing: Path) -> None:
-    merged = merge(parse_routing(routing.read_bytes()), slices(routing.parents[2]), RESOLVED)
+    parsed = parse_routing(routing.read_bytes())
+    endpoints = EndpointTables().table(parsed.services, slices(routing.parents[2]), RESOLVED)
+    merged = merge(parsed, endpoints)
     found = Ghost.from_json(merged.content).to_pretty_json()
     golden = routing.with_name(names.GHOST)
     if os.environ.get("BLESS"):

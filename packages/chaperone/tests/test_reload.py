@@ -8,7 +8,7 @@ from varnish_gateway_chaperone.merge import Merged, merge, parse_routing
 from varnish_gateway_chaperone.reload import GhostReload, VclReload
 from varnish_gateway_chaperone.varnish.arguments import Paths
 from varnish_gateway_chaperone.varnish.cli import CliLostError, FakeVarnishCli
-from varnish_gateway_chaperone.varnish.ghost import FakeGhost, GhostLostError, Running
+from varnish_gateway_chaperone.varnish.ghost import FakeGhost, GhostLostError, GhostRefusedError, Running
 from varnish_gateway_chaperone.varnish.vcl import Vcls
 from varnish_gateway_common.document import digest
 from varnish_gateway_common.routing import Routing, Rule
@@ -16,7 +16,7 @@ from varnish_gateway_common.routing import Routing, Rule
 
 def merged(route: str = "default/a") -> Merged:
     rule = Rule.model_validate({"route": route, "action": {"type": "Forward"}})
-    return merge(parse_routing(Routing(version=1, gateway="default/gw", rules=(rule,)).to_json()), (), {})
+    return merge(parse_routing(Routing(version=1, gateway="default/gw", rules=(rule,)).to_json()), {})
 
 
 HOSTILE = merged("default/hostile")
@@ -52,10 +52,21 @@ async def test_what_is_refused_leaves_the_last_good_one(reload: GhostReload, pat
     assert not paths.ghost_candidate.exists()
     assert reload.applied == merged()
     assert reload.refusal
-    assert (reload.refusal.digest, reload.refusal.message) == (HOSTILE.routing_digest, "hostile content")
+    assert (reload.refusal.digest, reload.refusal.message) == (HOSTILE.routing.digest, "hostile content")
     asked = ghost.reloads
     assert not await reload.apply(HOSTILE), "the same bytes are not tried again"
     assert ghost.reloads == asked
+
+
+async def test_a_mistake_that_can_be_seen_here_is_named(paths: Paths) -> None:
+    class Strict(FakeGhost):
+        async def reload(self) -> Running:
+            raise GhostRefusedError("at column 4711")
+
+    strict = GhostReload(Strict(paths.ghost_candidate), paths)
+    await strict.apply(merge(parse_routing(b'{"version":1,"gateway":"a/b","rules":[{"route":3}]}'), {}))
+    assert strict.refusal
+    assert strict.refusal.message.startswith("rules.0.route: ")
 
 
 async def test_a_refusal_ends_when_the_last_good_one_is_wanted_again(reload: GhostReload) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
-from varnish_gateway_chaperone.endpoints import Names
+from varnish_gateway_chaperone.endpoints import EndpointTables, Names
 from varnish_gateway_chaperone.inputs import Inputs, Slice
 from varnish_gateway_chaperone.merge import (
     DocumentError,
@@ -52,6 +52,7 @@ class Desired:
         self.vcl: bytes | None = None
         self._slices: tuple[Slice, ...] | None = None
         self._mistakes: tuple[str, ...] = ()
+        self._tables = EndpointTables()
         self._merged: tuple[ParsedRouting, tuple[Slice, ...], Names, Merged] | None = None
 
     def take(self, inputs: Inputs) -> None:
@@ -77,6 +78,6 @@ class Desired:
         last = self._merged
         if last and last[0] is routing and last[1] is slices and last[2] == names:
             return last[3]
-        found = merge(routing, slices, names)
+        found = merge(routing, self._tables.table(routing.services, slices, names))
         self._merged = (routing, slices, dict(names), found)
         return found

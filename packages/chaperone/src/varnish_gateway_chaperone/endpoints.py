@@ -3,13 +3,14 @@
 import ipaddress
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from varnish_gateway_chaperone.inputs import Slice, SliceEndpoint, SliceName, SlicePort
 from varnish_gateway_common.ghost import Endpoint
-from varnish_gateway_common.routing import Routing, Service, ServiceKey
+from varnish_gateway_common.routing import ExternalName, Service, ServiceKey
 
 SERVICE_LABEL = "kubernetes.io/service-name"
 
@@ -117,15 +118,31 @@ def merged_by_name(slices: Iterable[Slice]) -> tuple[Slice, ...]:
     return tuple(by_name[name] for name in sorted(by_name))
 
 
-def table(routing: Routing, slices: Iterable[Slice], names: Names) -> Table:
-    """The endpoints of every Service that the routing names, in an order that only the content decides."""
-    by_service: defaultdict[tuple[str, str], list[Slice]] = defaultdict(list)
-    for found in slices:
-        by_service[found.namespace, found.service].append(found)
-    return {
-        key: _ordered(_resolved(service, names) if service.external_name else _sliced(service, by_service))
-        for key, service in routing.services.items()
-    }
+@dataclass
+class EndpointTables:
+    """Tables, one after the other: a Service whose slices or addresses did not change keeps its endpoints."""
+
+    _known: dict[ServiceKey, tuple[Service, object, tuple[Endpoint, ...]]] = field(default_factory=dict)
+
+    def table(self, services: Mapping[ServiceKey, Service], slices: Iterable[Slice], names: Names) -> Table:
+        """The endpoints of every Service, in an order that only the content decides."""
+        by_service: defaultdict[tuple[str, str], list[Slice]] = defaultdict(list)
+        for found in slices:
+            by_service[found.namespace, found.service].append(found)
+        self._known = {key: self._service(key, service, by_service, names) for key, service in services.items()}
+        return {key: endpoints for key, (_, _, endpoints) in self._known.items()}
+
+    def _service(
+        self, key: ServiceKey, service: Service, by_service: Mapping[tuple[str, str], list[Slice]], names: Names
+    ) -> tuple[Service, object, tuple[Endpoint, ...]]:
+        external = service.external_name
+        addresses = names.get(external.hostname, ()) if external else ()
+        slices = () if external else by_service.get((service.namespace, service.name), ())
+        known = self._known.get(key)
+        if known and known[0] == service and known[1] == (addresses, slices):
+            return known
+        found = _resolved(external, addresses) if external else _sliced(service, slices)
+        return service, (addresses, slices), _ordered(found)
 
 
 def dumped(endpoints: Table) -> bytes:
@@ -133,19 +150,17 @@ def dumped(endpoints: Table) -> bytes:
     return _TABLE.dump_json(endpoints, exclude_defaults=True)
 
 
-def _sliced(service: Service, by_service: Mapping[tuple[str, str], list[Slice]]) -> Iterator[Endpoint]:
-    for found in by_service.get((service.namespace, service.name), ()):
+def _sliced(service: Service, slices: Iterable[Slice]) -> Iterator[Endpoint]:
+    for found in slices:
         for port in found.ports:
             if port.name == service.port_name:
                 for end in found.endpoints:
                     yield Endpoint(address=end.address, port=port.port, zone=end.zone, state=end.state)
 
 
-def _resolved(service: Service, names: Names) -> Iterator[Endpoint]:
-    external = service.external_name
-    if external is not None:
-        for address in names.get(external.hostname, ()):
-            yield Endpoint(address=address, port=external.port)
+def _resolved(external: ExternalName, addresses: Iterable[str]) -> Iterator[Endpoint]:
+    for address in addresses:
+        yield Endpoint(address=address, port=external.port)
 
 
 def _ordered(endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]:

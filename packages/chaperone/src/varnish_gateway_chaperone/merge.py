@@ -1,33 +1,45 @@
 """Documents and slices to what varnishd and ghost shall run (pure)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from varnish_gateway_chaperone.endpoints import Names, Table, dumped, table
-from varnish_gateway_chaperone.inputs import Slice
+from varnish_gateway_chaperone.endpoints import Table, dumped
 from varnish_gateway_common.document import digest
 from varnish_gateway_common.ghost import Ghost, splice
 from varnish_gateway_common.pod import Pod
-from varnish_gateway_common.routing import Routing
+from varnish_gateway_common.routing import Routing, Service, ServiceKey
 
 
 class DocumentError(Exception):
     """A document that is not what it should be; the message names the field."""
 
 
+class _Services(BaseModel):
+    """What chaperone itself needs of a routing.json. Ghost reads all of it, and refuses what is not as it should be:
+    reading it twice would cost half a second at 10,000 routes."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    version: Literal[1]
+    gateway: str
+    services: dict[ServiceKey, Service] = {}
+
+
 @dataclass(frozen=True)
 class ParsedRouting:
-    """A good routing.json: its bytes, what they say, and their digest."""
+    """A routing.json: its bytes, their digest, and the Services that it names."""
 
     content: bytes
-    routing: Routing
     digest: str
+    services: Mapping[ServiceKey, Service]
 
     @property
     def hostnames(self) -> frozenset[str]:
         """Names outside the cluster that need addresses."""
-        services = self.routing.services.values()
+        services = self.services.values()
         return frozenset(service.external_name.hostname for service in services if service.external_name)
 
 
@@ -42,20 +54,30 @@ class ParsedPod:
 
 @dataclass(frozen=True)
 class Merged:
-    """ghost.json, and which routing.json is in it."""
+    """ghost.json, and what is in it."""
 
     content: bytes
     digest: str
-    routing_digest: str
+    routing: ParsedRouting
     endpoints: Table
 
 
 def parse_routing(content: bytes) -> ParsedRouting:
-    """Raises DocumentError."""
+    """Raises DocumentError when it is no JSON, of another version, or names Services that are none."""
     try:
-        return ParsedRouting(content, Routing.from_json(content), digest(content))
+        found = _Services.model_validate_json(content)
     except ValidationError as error:
         raise DocumentError(explained(error)) from None
+    return ParsedRouting(content, digest(content), found.services)
+
+
+def mistake_in(routing: ParsedRouting) -> str | None:
+    """What is wrong with a routing.json that ghost refused, naming the field; None: nothing that can be seen here."""
+    try:
+        Routing.from_json(routing.content)
+    except ValidationError as error:
+        return explained(error)
+    return None
 
 
 def parse_pod(content: bytes) -> ParsedPod:
@@ -75,11 +97,10 @@ def routing_of(ghost: bytes) -> ParsedRouting:
     return parse_routing(content)
 
 
-def merge(routing: ParsedRouting, slices: tuple[Slice, ...], names: Names) -> Merged:
+def merge(routing: ParsedRouting, endpoints: Table) -> Merged:
     """The routing's bytes as they are, and beside them the endpoints of its Services."""
-    endpoints = table(routing.routing, slices, names)
     content = splice(routing.content, dumped(endpoints))
-    return Merged(content, digest(content), routing.digest, endpoints)
+    return Merged(content, digest(content), routing, endpoints)
 
 
 def explained(error: ValidationError) -> str:

@@ -7,7 +7,7 @@ main.vcl     vcl.load -> vcl.use -> serves -> kept as last-good.vcl
 import os
 from pathlib import Path
 
-from varnish_gateway_chaperone.merge import Merged
+from varnish_gateway_chaperone.merge import Merged, mistake_in
 from varnish_gateway_chaperone.varnish.arguments import Paths
 from varnish_gateway_chaperone.varnish.ghost import Ghost, GhostLostError, GhostRefusedError, Running
 from varnish_gateway_chaperone.varnish.vcl import VclError, Vcls
@@ -83,7 +83,8 @@ class GhostReload:
     def _refuse(self, merged: Merged, message: str) -> None:
         self.refusals += 1
         self._refused = merged.digest
-        self.refusal = Refusal(input="routing", digest=merged.routing_digest, message=message)
+        why = mistake_in(merged.routing) or message
+        self.refusal = Refusal(input="routing", digest=merged.routing.digest, message=why)
         self._paths.ghost_candidate.unlink(missing_ok=True)
         if self._is_seed:
             self._paths.ghost.unlink(missing_ok=True)

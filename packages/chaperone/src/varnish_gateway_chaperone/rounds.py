@@ -92,7 +92,7 @@ class Rounds:
             is_serving=self.is_serving,
             is_draining=parts.serving.is_draining,
             pod_digest=varnishd.pod.digest if varnishd else "",
-            routing_digest=applied.routing_digest if applied else "",
+            routing_digest=applied.routing.digest if applied else "",
             vcl_digest=varnishd.vcls.active_digest if varnishd else "",
             refusals=self._refusals,
             broken_rules=parts.ghost.running.broken if parts.ghost.running else (),
@@ -174,7 +174,7 @@ class Rounds:
         if await self._parts.ghost.apply(merged):
             running = self._parts.ghost.running
             rules, endpoints = (running.rules, running.endpoints) if running else (0, 0)
-            what = f"reloaded routing {merged.routing_digest[:4]}…: {rules} rules, {endpoints} endpoints"
+            what = f"reloaded routing {merged.routing.digest[:4]}…: {rules} rules, {endpoints} endpoints"
             self._log.info(f"{what} in {_milliseconds(begun)} ms")
 
     async def _reload_vcl(self, varnishd: Varnishd) -> None:
