@@ -20,11 +20,11 @@ USAGE = 2
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code: 0, 1 when there were mistakes, 2 when the command itself was wrong."""
     parsed = _parser().parse_args(arguments)
-    configure(is_verbose=parsed.verbose)
     folder, out = Path(parsed.folder), Path(parsed.out)
     if problem := _problem(folder, out):
         print(f"varnish-gateway-operator: {problem}", file=sys.stderr)
         return USAGE
+    configure(is_verbose=parsed.verbose)
     try:
         return _watch(folder, out) if parsed.watch else _once(folder, out)
     except OSError as error:
