@@ -1,6 +1,8 @@
 """pod.json: what the pod template of a gateway fixes. Any change of it rolls the pods; nothing else does."""
 
-from typing import Literal
+from typing import Literal, Self
+
+from pydantic import model_validator
 
 from varnish_gateway_common.document import Document
 from varnish_gateway_common.routing import Port
@@ -12,6 +14,16 @@ class PodSocket(Document):
     name: str
     port: Port
     protocol: Literal["HTTP", "HTTPS"] = "HTTP"
+    front: Literal["direct", "proxy"] = "direct"
+    """direct: varnishd's own socket, HTTP/1.1. proxy: HAProxy before it, for TLS and HTTP/2. HTTPS is always proxy."""
+    accepts_proxy_protocol: bool = False
+    """Whether what connects (a load balancer) must say with PROXY v1 or v2 who the client is."""
+
+    @model_validator(mode="after")
+    def _https_has_a_front(self) -> Self:
+        if self.protocol == "HTTPS" and self.front != "proxy":
+            raise ValueError("an HTTPS socket needs the front `proxy`")
+        return self
 
 
 class Pod(Document):

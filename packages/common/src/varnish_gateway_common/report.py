@@ -8,7 +8,7 @@ from varnish_gateway_common.document import Document
 class Refusal(Document):
     """An input that was not taken; the last good one still serves."""
 
-    input: Literal["routing", "vcl", "pod", "endpoints"]
+    input: Literal["routing", "vcl", "pod", "endpoints", "certificates"]
     digest: str
     """Of the refused bytes; empty when they could not be read."""
     message: str
@@ -36,5 +36,7 @@ class Report(Document):
     """Digest of the routing.json in effect; empty before the first."""
     vcl_digest: str = ""
     """Digest of the main.vcl in effect; empty before the first."""
+    certificates_digest: str = ""
+    """Digest of the certificates.json in effect; empty before the first."""
     refusals: tuple[Refusal, ...] = ()
     broken_rules: tuple[BrokenRule, ...] = ()

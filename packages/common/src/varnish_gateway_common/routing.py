@@ -187,3 +187,5 @@ class Routing(Document):
     sockets: tuple[Socket, ...] = ()
     rules: tuple[Rule, ...] = ()
     services: dict[ServiceKey, Service] = {}
+    trusted_networks: tuple[str, ...] = ()
+    """CIDR networks of proxies whose X-Forwarded-* and Forwarded are kept and continued; all others' are set anew."""
