@@ -2,8 +2,8 @@
 
     python bench/translate.py [ROUTES]
 
-Prints JSON: CPU seconds of each stage and the process's resident memory. Parsing YAML is not part of it: the objects are
-given as the YAML parser would give them.
+Prints JSON: CPU seconds of each stage and the process's resident memory. Parsing YAML is not part of it: the
+objects are given as the YAML parser would give them.
 """
 
 import json

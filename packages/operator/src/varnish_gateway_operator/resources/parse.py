@@ -72,11 +72,21 @@ def parse(kind: Kind, content: Mapping[str, Any], *, unknown_fields: Literal["ig
     """The model of an object. Raises InvalidObjectError. A missing namespace is `default`."""
     if unknown_fields == "forbid":
         _check_size(content)
+    placed = _placed(kind, content)
     try:
-        found = kind.model.model_validate(_placed(kind, content), extra=unknown_fields)
+        return kind.model.model_validate(placed, extra=unknown_fields)
+    except ValidationError:
+        pass
+    try:  # null means absent in Kubernetes; few objects have any, so that only those pay for it
+        return kind.model.model_validate(_without_nulls(placed), extra=unknown_fields)
     except ValidationError as error:
         raise InvalidObjectError(_message(details) for details in error.errors(include_url=False)) from None
-    return found
+
+
+def _without_nulls(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {key: _without_nulls(value) for key, value in node.items() if value is not None}
+    return [_without_nulls(value) for value in node] if isinstance(node, list) else node
 
 
 def _check_size(content: Mapping[str, Any]) -> None:

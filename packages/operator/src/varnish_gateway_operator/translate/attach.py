@@ -1,7 +1,7 @@
 """Where a route stands: decided here once, for every parentRef, and read off everywhere else."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from varnish_gateway_operator.resources.httproute import HTTPRoute, ParentReference
 from varnish_gateway_operator.resources.parse import GATEWAY_API
@@ -12,8 +12,7 @@ from varnish_gateway_operator.translate.listeners import GatewayVerdict, Listene
 from varnish_gateway_operator.translate.selectors import Labels, selects
 
 
-@dataclass(frozen=True, slots=True)
-class Attachment:
+class Attachment(NamedTuple):
     """A route on a listener, under one of its hostnames, because of one of its parentRefs."""
 
     listener: ListenerVerdict
@@ -23,8 +22,7 @@ class Attachment:
     parent_ref: ParentReference
 
 
-@dataclass(frozen=True, slots=True)
-class Parent:
+class Parent(NamedTuple):
     """What one parentRef to a Gateway of ours comes to."""
 
     ref: ParentReference
@@ -50,43 +48,31 @@ def _parent(
     route: HTTPRoute, ref: ParentReference, key: Key, gateway: GatewayVerdict, namespace_labels: Labels
 ) -> Parent:
     """Narrow the listeners down, step by step; the step that leaves none names the reason."""
-    steps: Sequence[tuple[str, str, Callable[[ListenerVerdict], bool]]] = (
-        (
-            "NoMatchingParent",
-            f"no listener of Gateway {gateway.gateway.full_name} has {_wanted(ref)}",
-            lambda listener: _is_named(ref, listener),
-        ),
-        (
-            "NotAllowedByListeners",
-            "no listener's allowedRoutes permit this kind of route from this namespace",
-            lambda listener: _allows(listener, route, gateway.gateway.namespace, namespace_labels),
-        ),
-        (
-            "NoMatchingListenerHostname",
-            "no listener has a hostname that meets one of the route's",
-            lambda listener: bool(hostnames.of_route_on(listener.hostname, route.spec.hostnames)),
-        ),
-    )
-    left = gateway.listeners
-    for reason, message, holds in steps:
-        left = tuple(listener for listener in left if holds(listener))
-        if not left:
-            return Parent(ref, key, not_accepted(reason, message), ())
+    named = [listener for listener in gateway.listeners if _is_named(ref, listener)]
+    if not named:
+        message = f"no listener of Gateway {gateway.gateway.full_name} has {_wanted(ref)}"
+        return Parent(ref, key, not_accepted("NoMatchingParent", message), ())
+    own = gateway.gateway.namespace
+    allowed = [listener for listener in named if _allows(listener, route, own, namespace_labels)]
+    if not allowed:
+        message = "no listener's allowedRoutes permit this kind of route from this namespace"
+        return Parent(ref, key, not_accepted("NotAllowedByListeners", message), ())
     attachments = tuple(
         Attachment(listener, hostname, route, ref)
-        for listener in left
+        for listener in allowed
         for hostname in hostnames.of_route_on(listener.hostname, route.spec.hostnames)
     )
-    return Parent(ref, key, _accepted(left), attachments)
+    if not attachments:
+        message = "no listener has a hostname that meets one of the route's"
+        return Parent(ref, key, not_accepted("NoMatchingListenerHostname", message), ())
+    return Parent(ref, key, _accepted(attachments), attachments)
 
 
-def _accepted(listeners: Sequence[ListenerVerdict]) -> Condition:
-    if any(listener.is_accepted for listener in listeners):
+def _accepted(attachments: Sequence[Attachment]) -> Condition:
+    if any(attachment.listener.is_accepted for attachment in attachments):
         return accepted()
-    names = ", ".join(listener.listener.name for listener in listeners)
-    return not_accepted(
-        "NoMatchingParent", f"the Gateway's listeners that would take the route are not accepted: {names}"
-    )
+    names = ", ".join(dict.fromkeys(attachment.listener.listener.name for attachment in attachments))
+    return not_accepted("NoMatchingParent", f"the listeners that would take the route are not accepted: {names}")
 
 
 def _wanted(ref: ParentReference) -> str:

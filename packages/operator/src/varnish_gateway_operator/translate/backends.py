@@ -1,7 +1,6 @@
 """backendRefs -> shares of a rule, the Services they need, and what is wrong with them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -34,8 +33,7 @@ class Share(NamedTuple):
     filters: routing.Filters
 
 
-@dataclass(frozen=True)
-class Backends:
+class Backends(NamedTuple):
     """What a rule's backendRefs come to."""
 
     shares: tuple[Share, ...] = ()
@@ -60,12 +58,11 @@ def backends_of(
     unresolved: list[Problem] = []
     problems: list[Problem] = []
     for index, ref in enumerate(refs):
-        where = f"backendRefs[{index}]"
         own = filtering(ref.filters, is_prefix=is_prefix, can_redirect=False)
-        problems += [problem.within(where) for problem in own.problems]
+        problems += [problem.within(f"backendRefs[{index}]") for problem in own.problems]
         found = _service(ref, origin=origin, references=references, has_external_names=has_external_names)
         if isinstance(found, Problem):
-            unresolved.append(found.within(where))
+            unresolved.append(found.within(f"backendRefs[{index}]"))
             shares.append(Share(ref.weight, None, own.filters))
         else:
             services.append(found)
@@ -120,8 +117,11 @@ def _port(ref: httproute.BackendRef, service: Service, *, has_external_names: bo
 
 def _find(service: Service, number: int) -> ServicePort | None:
     """The port with that number; the same number may stand there for UDP too."""
-    found = [port for port in service.spec.ports if port.port == number]
-    return next((port for port in found if port.protocol == "TCP"), found[0] if found else None)
+    found = None
+    for port in service.spec.ports:
+        if port.port == number and (found is None or port.protocol == "TCP"):
+            found = port
+    return found
 
 
 def _external(number: int, service: Service, port: ServicePort | None, key: str) -> ServicePortKey | Problem:

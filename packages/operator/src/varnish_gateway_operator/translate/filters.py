@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from varnish_gateway_common.routing import Filters, Header, HeaderEdit, PathRewrite, Redirect, UrlRewrite
 from varnish_gateway_operator.resources import httproute
@@ -41,8 +41,7 @@ REDIRECTS: Final = (301, 302, 303, 307, 308)
 NO_FILTERS: Final = Filters()
 
 
-@dataclass(frozen=True)
-class Filtering:
+class Filtering(NamedTuple):
     """What a list of filters comes to."""
 
     filters: Filters
@@ -69,12 +68,12 @@ def filtering(wanted: Sequence[httproute.Filter], *, is_prefix: bool, can_redire
     if not wanted:
         return NOTHING
     draft = _Draft(is_prefix, can_redirect)
-    draft.problems.extend(_combination_problems(wanted))
+    if len(wanted) > 1:
+        draft.problems.extend(_combination_problems(wanted))
     for index, each in enumerate(wanted):
-        where = f"filters[{index}]"
         problem = _shape_problem(each)
         found = [problem] if problem else _take(each, draft)
-        draft.problems.extend(problem.within(where) for problem in found)
+        draft.problems.extend(problem.within(f"filters[{index}]") for problem in found)
     filters = Filters(
         request_headers=draft.request_headers, response_headers=draft.response_headers, url_rewrite=draft.url_rewrite
     )

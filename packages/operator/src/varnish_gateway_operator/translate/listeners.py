@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from varnish_gateway_common import names
@@ -39,11 +40,11 @@ class ListenerVerdict:
     conditions: tuple[Condition, ...]
     supported_kinds: tuple[str, ...]
 
-    @property
+    @cached_property
     def is_accepted(self) -> bool:
         return Condition("Accepted", "True", "Accepted") in self.conditions
 
-    @property
+    @cached_property
     def is_served(self) -> bool:
         """Accepted, and of a protocol for which a socket is opened."""
         return self.is_accepted and self.listener.protocol in SERVED_PROTOCOLS

@@ -2,9 +2,8 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from varnish_gateway_common.routing import Match, PathMatch, ValueMatch
 from varnish_gateway_operator.resources import httproute
@@ -20,8 +19,7 @@ Values = tuple[ValueMatch, ...]
 ValueType = Literal["Exact", "RegularExpression"]
 
 
-@dataclass(frozen=True, slots=True)
-class CompiledMatch:
+class CompiledMatch(NamedTuple):
     """A match: its canonical bytes, and where it stands among others."""
 
     json: bytes

@@ -1,7 +1,7 @@
 """The one function that resolves every reference from one object to another."""
 
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 from varnish_gateway_operator.resources.base import Resource
 from varnish_gateway_operator.resources.core import ConfigMap, Secret, Service
@@ -14,8 +14,7 @@ Verdict = Literal["InvalidKind", "RefNotPermitted", "NotFound"]
 R = TypeVar("R", bound=Resource)
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(NamedTuple):
     """Who refers: only the kind and the namespace matter to a grant."""
 
     kind: str
@@ -23,8 +22,7 @@ class Origin:
     group: str = GATEWAY_API
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """What is referred to; the namespace is the origin's unless it is named."""
 
     group: str

@@ -7,6 +7,7 @@ is its precedence and its bytes.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import itemgetter
+from typing import NamedTuple
 
 from varnish_gateway_common import routing
 from varnish_gateway_operator.resources import httproute
@@ -15,13 +16,12 @@ from varnish_gateway_operator.snapshot import Snapshot
 from varnish_gateway_operator.translate.backends import Backends, ServicePortKey, backends_of, forward_json
 from varnish_gateway_operator.translate.filters import NO_FILTERS, Filtering, filtering
 from varnish_gateway_operator.translate.matches import CompiledMatch, match_of
-from varnish_gateway_operator.translate.precedence import Precedence, precedence, route_rank
+from varnish_gateway_operator.translate.precedence import Precedence, RouteRank, precedence, route_rank
 from varnish_gateway_operator.translate.problems import Problem, incompatible, not_built
 from varnish_gateway_operator.translate.references import Answers, Origin, References
 
 
-@dataclass(frozen=True, slots=True)
-class CompiledRule:
+class CompiledRule(NamedTuple):
     """One match of one rule: its place among all rules and its canonical bytes."""
 
     precedence: Precedence
@@ -41,27 +41,31 @@ class CompiledRoute:
     answers: Answers
 
 
+class _Route(NamedTuple):
+    """What the rules of a route have in common."""
+
+    origin: Origin
+    full_name: str
+    rank: RouteRank
+    references: References
+    has_external_names: bool
+
+
 def compile_route(route: HTTPRoute, snapshot: Snapshot, *, has_external_names: bool) -> CompiledRoute:
     """Translate each rule; one broken rule breaks one rule."""
     references = References(snapshot)
+    rank = route_rank(route.metadata.creation_timestamp, route.full_name)
+    shared = _Route(Origin("HTTPRoute", route.namespace), route.full_name, rank, references, has_external_names)
     rules: list[CompiledRule] = []
     services: set[ServicePortKey] = set()
     problems: list[tuple[int, Problem]] = []
     unresolved: list[Problem] = []
     for index, rule in enumerate(route.spec.rules):
-        backends = backends_of(
-            rule.backend_refs,
-            origin=Origin("HTTPRoute", route.namespace),
-            references=references,
-            is_prefix=_is_prefix(rule),
-            has_external_names=has_external_names,
-        )
-        compiled, wrong = _rule(route, index, rule, backends)
-        where = f"spec.rules[{index}]"
+        compiled, backends, wrong = _rule(shared, index, rule)
         rules += compiled
         services.update(backends.services)
-        problems += [(index, problem.within(where)) for problem in wrong]
-        unresolved += [problem.within(where) for problem in backends.unresolved]
+        problems += [(index, problem.within(f"spec.rules[{index}]")) for problem in wrong]
+        unresolved += [problem.within(f"spec.rules[{index}]") for problem in backends.unresolved]
     return CompiledRoute(
         rules=tuple(rules),
         services=tuple(sorted(services, key=itemgetter(0))),
@@ -72,22 +76,26 @@ def compile_route(route: HTTPRoute, snapshot: Snapshot, *, has_external_names: b
     )
 
 
-def _rule(
-    route: HTTPRoute, index: int, rule: httproute.RouteRule, backends: Backends
-) -> tuple[list[CompiledRule], list[Problem]]:
+def _rule(route: _Route, index: int, rule: httproute.RouteRule) -> tuple[list[CompiledRule], Backends, list[Problem]]:
+    is_prefix = all(match.path.type == "PathPrefix" for match in rule.matches)
+    backends = backends_of(
+        rule.backend_refs,
+        origin=route.origin,
+        references=route.references,
+        is_prefix=is_prefix,
+        has_external_names=route.has_external_names,
+    )
     matches, problems = _matches(rule)
-    filters = filtering(rule.filters, is_prefix=_is_prefix(rule), can_redirect=True)
+    filters = filtering(rule.filters, is_prefix=is_prefix, can_redirect=True)
     problems += [*_unbuilt(rule), *filters.problems, *backends.problems]
     if filters.redirect and rule.backend_refs:
         problems.append(incompatible("backendRefs", "cannot be combined with a RequestRedirect filter"))
-    tail = _tail_json(filters, backends, problems)
-    head = _head_json(route, index, rule.name)
-    rank = route_rank(route.metadata.creation_timestamp, route.full_name)
+    head, tail = _head_json(route.full_name, index, rule.name), _tail_json(filters, backends, problems)
     rules = [
-        CompiledRule(precedence(match.rank, rank, index, place), head + _member("match", match.json) + tail)
+        CompiledRule(precedence(match.rank, route.rank, index, place), head + _member("match", match.json) + tail)
         for place, match in matches
     ]
-    return rules, problems
+    return rules, backends, problems
 
 
 def _matches(rule: httproute.RouteRule) -> tuple[list[tuple[int, CompiledMatch]], list[Problem]]:
@@ -103,12 +111,12 @@ def _matches(rule: httproute.RouteRule) -> tuple[list[tuple[int, CompiledMatch]]
     return matches, problems
 
 
-def _head_json(route: HTTPRoute, index: int, name: str | None) -> bytes:
+def _head_json(route: str, index: int, name: str | None) -> bytes:
     """A rule's bytes up to its match: joined here as `routing.Rule.to_json` would join them, which for 10,000 routes
     would take longer than all the rest. The names need no escaping."""
     own = f',"name":"{name}"' if name is not None else ""
     place = f',"index":{index}' if index else ""
-    return f'{{"route":"{route.full_name}"{place}{own}'.encode()
+    return f'{{"route":"{route}"{place}{own}'.encode()
 
 
 def _tail_json(filters: Filtering, backends: Backends, problems: Sequence[Problem]) -> bytes:
@@ -123,7 +131,7 @@ def _tail_json(filters: Filtering, backends: Backends, problems: Sequence[Proble
 
 def _member(name: str, json: bytes) -> bytes:
     """A member of an object, left out where it is the default."""
-    return b"" if json == b"{}" else f',"{name}":'.encode() + json
+    return b"" if json == b"{}" else b',"%b":%b' % (name.encode(), json)
 
 
 def _unbuilt(rule: httproute.RouteRule) -> list[Problem]:
@@ -136,7 +144,3 @@ def _unbuilt(rule: httproute.RouteRule) -> list[Problem]:
         "sessionPersistence": rule.session_persistence,
     }
     return [not_built(name) for name, value in asked.items() if value is not None]
-
-
-def _is_prefix(rule: httproute.RouteRule) -> bool:
-    return all(match.path.type == "PathPrefix" for match in rule.matches)
