@@ -7,6 +7,7 @@ use ghost_core::{Action, request::Request};
 use crate::{
     context::Context,
     message::Message,
+    panic_if_asked,
     receive::{host_of, split},
     state::IS_DRAINING,
     task::Task,
@@ -75,6 +76,7 @@ fn reason(status: u16) -> &'static str {
 
 /// The response filters of the route, once an answer.
 pub fn deliver(context: Context) {
+    panic_if_asked(context, "deliver");
     let Some(mut answer) = context.response() else { return };
     if let Some(task) = context.known_task()
         && let Some(edit) = task.routed.as_ref().and_then(|routed| routed.rule().filters.response_headers.as_ref())

@@ -14,7 +14,7 @@ use crate::{
     context::Context,
     count::{COUNTS, count},
     message::Message,
-    random, state,
+    panic_if_asked, random, state,
     task::{Picked, Routed},
 };
 
@@ -26,6 +26,7 @@ const UNAVAILABLE: u16 = 503;
 pub fn fetch(context: Context) -> u16 {
     // A backend of the user's own choice is none of our business.
     let Some(route) = context.route() else { return 0 };
+    panic_if_asked(context, "fetch");
     let status = match &route.routed {
         Some(routed) => attempt(context, routed, &route.pool),
         None if state::plan().is_some() => NOT_FOUND,
@@ -34,6 +35,7 @@ pub fn fetch(context: Context) -> u16 {
     match context.task() {
         Some(task) => {
             task.answer = status;
+            task.routed.clone_from(&route.routed);
             status
         }
         None => UNAVAILABLE,
@@ -84,7 +86,6 @@ fn send(context: Context, routed: &Routed, forward: &Forward, mut picked: Picked
     apply(&rule.filters, request);
     apply(&forward.backends[picked.place].filters, request);
     picked.url = request.url().as_ptr();
-    task.routed = Some(routed.clone());
     task.picked = Some(picked);
     if request.is_overflowed() { UNAVAILABLE } else { 0 }
 }

@@ -12,7 +12,7 @@ use std::{
 use foldhash::fast::RandomState;
 use varnish::ffi::{self, VCL_BACKEND, VCL_IP, VCL_PROBE, vrt_ctx, vtim_dur};
 
-use crate::varnish_abi::NONE;
+use crate::{tunnel::Tunnel, varnish_abi::NONE};
 
 const AF_INET: u16 = 2;
 const AF_INET6: u16 = 10;
@@ -89,24 +89,36 @@ fn suckaddr(address: SocketAddr, room: &mut [u64; 16]) -> *const ffi::suckaddr {
     }
 }
 
-/// The native backends of one VCL, made when they are first needed.
-#[derive(Default)]
-pub struct Pool(RwLock<HashMap<SocketAddr, Arc<Native>, RandomState>>);
+/// The native backends of one VCL, made when they are first needed, and its way for upgraded connections.
+pub struct Pool {
+    natives: RwLock<HashMap<SocketAddr, Arc<Native>, RandomState>>,
+    tunnel: Tunnel,
+}
 
 impl Pool {
+    /// None when Varnish gives no director.
+    pub fn new(ctx: *const vrt_ctx) -> Option<Self> {
+        Some(Self { natives: RwLock::default(), tunnel: Tunnel::new(ctx)? })
+    }
+
+    /// What a request that is piped goes through.
+    pub fn tunnel(&self) -> VCL_BACKEND {
+        self.tunnel.director()
+    }
+
     /// None while the VCL cools down and the endpoint was not used before.
     pub fn get(&self, ctx: *const vrt_ctx, address: SocketAddr) -> Option<Arc<Native>> {
-        let known = self.0.read().unwrap_or_else(PoisonError::into_inner).get(&address).cloned();
+        let known = self.natives.read().unwrap_or_else(PoisonError::into_inner).get(&address).cloned();
         known.or_else(|| {
             let made = Arc::new(Native::new(ctx, address)?);
-            let mut natives = self.0.write().unwrap_or_else(PoisonError::into_inner);
+            let mut natives = self.natives.write().unwrap_or_else(PoisonError::into_inner);
             Some(Arc::clone(natives.entry(address).or_insert(made)))
         })
     }
 
     /// Lets go of those that are not listed; Varnish's connections to the others are kept.
     pub fn retain(&self, listed: impl Fn() -> HashSet<SocketAddr, RandomState>) {
-        let mut natives = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut natives = self.natives.write().unwrap_or_else(PoisonError::into_inner);
         if !natives.is_empty() {
             let listed = listed();
             natives.retain(|address, _| listed.contains(address));

@@ -3,11 +3,13 @@
 use std::{
     ffi::{CStr, c_int},
     marker::PhantomData,
+    os::fd::RawFd,
+    slice,
 };
 
 use varnish::ffi::{self, vrt_ctx};
 
-use crate::{director::Route, message::Message, task::Task, varnish_abi::VRT_r_local_socket};
+use crate::{director::Route, message::Message, task::Task, varnish_abi::{VCL_MET_RECV, VRT_r_local_socket}};
 
 /// A live `vrt_ctx`; what it hands out lives as long as the task.
 #[derive(Clone, Copy)]
@@ -63,9 +65,28 @@ impl<'a> Context<'a> {
         unsafe { (*self.raw).req.as_ref().is_some_and(|request| request.esi_level == 0) }
     }
 
-    /// Whether the client's request is all there is yet: only then can it be routed.
+    /// Whether this is vcl_recv: only there a request can be routed.
     pub fn is_receiving(self) -> bool {
-        unsafe { !(*self.raw).http_req.0.is_null() && (*self.raw).http_resp.0.is_null() && (*self.raw).bo.is_null() }
+        unsafe { (*self.raw).method == VCL_MET_RECV }
+    }
+
+    /// Whether the client's connection is about to become a pipe: only then there are both sides.
+    pub fn is_pipe(self) -> bool {
+        unsafe { !(*self.raw).req.is_null() && !(*self.raw).bo.is_null() }
+    }
+
+    /// The client's connection, and what it sent after the request.
+    pub fn connection(self) -> Option<(RawFd, &'a [u8])> {
+        unsafe {
+            let request = (*self.raw).req.as_mut()?;
+            request.set_res_pipe(1);
+            let (socket, http) = (request.sp.as_ref()?.fd, request.htc.as_ref()?);
+            if http.pipeline_b.is_null() {
+                return Some((socket, &[]));
+            }
+            let bytes = usize::try_from(http.pipeline_e.offset_from(http.pipeline_b)).unwrap_or(0);
+            Some((socket, slice::from_raw_parts(http.pipeline_b.cast(), bytes)))
+        }
     }
 
     /// The name of the socket that the request came in on.

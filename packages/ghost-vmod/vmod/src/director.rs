@@ -13,6 +13,7 @@ use varnish::ffi::{self, VCL_BACKEND, vrt_ctx};
 use crate::{
     backend::Pool,
     context::Context,
+    panic_if_asked,
     task::Routed,
     varnish_abi::{NONE, VRT_l_req_backend_hint},
 };
@@ -95,11 +96,13 @@ static METHODS: Methods = Methods(ffi::vdi_methods {
 
 /// The backend that `fetch` or `pipe` picked. Without one, since user VCL rolled the task back, nothing is fetched:
 /// what would be sent has lost its filters.
-unsafe extern "C" fn resolve(ctx: *const vrt_ctx, _: VCL_BACKEND) -> VCL_BACKEND {
+unsafe extern "C" fn resolve(ctx: *const vrt_ctx, director: VCL_BACKEND) -> VCL_BACKEND {
     let picked = catch_unwind(AssertUnwindSafe(|| {
-        // SAFETY: Varnish calls us with a live context.
-        let task = unsafe { Context::new(ctx) }.known_task()?;
-        Some(task.picked.as_ref()?.native.director())
+        // SAFETY: Varnish calls us with a live context and a director of ours.
+        let (context, route) = unsafe { (Context::new(ctx), Route::of(director.0)?) };
+        panic_if_asked(context, "resolve");
+        let picked = context.known_task()?.picked.as_ref()?;
+        Some(if context.is_pipe() { route.pool.tunnel() } else { picked.native.director() })
     }));
     picked.ok().flatten().unwrap_or(NONE)
 }

@@ -26,6 +26,7 @@ mod receive;
 mod state;
 mod table;
 mod task;
+mod tunnel;
 mod varnish_abi;
 
 use std::{
@@ -46,6 +47,16 @@ fn guarded<T>(ctx: &Ctx, otherwise: T, work: impl FnOnce(Context) -> T) -> T {
         otherwise
     })
 }
+
+/// Panics where a test's request asks for it.
+#[cfg(feature = "test-panic")]
+pub(crate) fn panic_if_asked(context: Context, place: &str) {
+    let request = context.backend_request().or_else(|| context.request());
+    assert!(request.and_then(|request| request.value(b"x-test-panic")) != Some(place.as_bytes()), "asked for");
+}
+
+#[cfg(not(feature = "test-panic"))]
+pub(crate) const fn panic_if_asked(_: Context, _: &str) {}
 
 /// The object that VCL makes once.
 #[allow(non_camel_case_types)]

@@ -13,6 +13,7 @@ use crate::{
     context::Context,
     count::{COUNTS, count},
     message::Message,
+    panic_if_asked,
     table::Tables,
     task::Routed,
 };
@@ -24,6 +25,7 @@ const MALFORMED: u16 = 400;
 /// Returns the status to refuse with at once, or 0.
 pub fn receive(tables: &Tables, context: Context) -> u16 {
     tables.nowhere().hint(context);
+    panic_if_asked(context, "receive");
     let (Some(request), Some(task)) = (context.request(), context.task()) else { return UNAVAILABLE };
     task.routed = None;
     task.answer = MALFORMED;

@@ -62,7 +62,7 @@ pub struct Tables {
 impl Tables {
     /// None when Varnish gives no director.
     pub fn new(context: Context) -> Option<Self> {
-        let pool = Arc::<Pool>::default();
+        let pool = Arc::new(Pool::new(context.raw())?);
         let nowhere = Director::new(context.raw(), c"nowhere", Route { routed: None, pool: Arc::clone(&pool) })?;
         let tables =
             Self { table: ArcSwap::default(), seen: AtomicU64::new(0), turn: Mutex::default(), pool, nowhere };

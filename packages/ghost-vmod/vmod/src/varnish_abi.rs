@@ -9,3 +9,6 @@ unsafe extern "C" {
 
 /// No director.
 pub const NONE: VCL_BACKEND = VCL_BACKEND(std::ptr::null());
+
+/// `vrt_ctx.method` in vcl_recv.
+pub const VCL_MET_RECV: u32 = 1 << 1;
