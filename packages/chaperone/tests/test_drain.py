@@ -14,7 +14,7 @@ from varnish_gateway_chaperone.drain import (
     steps,
 )
 
-ALL = [BecomeUnready(), ServeOn(5), CloseConnections(), ShortenIdle(1), AwaitNoSessions(30), Stop()]
+ALL = [BecomeUnready(), ServeOn(5), CloseConnections(), ShortenIdle(1), AwaitNoSessions(30, 3), Stop()]
 
 
 def executed(hastened_at: int | None = None) -> list[Step]:

@@ -302,6 +302,19 @@ async def test_leaving_under_load_loses_nothing(gateway: Gateway, until: Until) 
     assert b"connections are cut" not in gateway.log.read_bytes()
 
 
+async def test_idle_connections_do_not_hold_up_the_end(gateway: Gateway, until: Until) -> None:
+    await gateway.start()
+    await gateway.until_ready()
+    reader, writer = await asyncio.open_connection(gateway.address, 8080)
+    writer.write(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
+    await reader.readuntil(b"\r\n\r\n")
+    await asyncio.sleep(1)
+    async with asyncio.timeout(10):
+        assert await gateway.end() == 0
+    assert b"1 idle connections are closed" in gateway.log.read_bytes()
+    writer.close()
+
+
 async def test_a_second_signal_is_in_haste(gateway: Gateway, until: Until) -> None:
     await gateway.start()
     await gateway.until_ready()

@@ -89,3 +89,18 @@ def test_what_cannot_be_read_is_a_mistake(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").mkdir()
     (mistake,) = Folder(tmp_path).read()[tmp_path / "a.yaml"].mistakes
     assert "directory" in mistake.message
+
+
+def test_only_the_named_files_are_read_again(tmp_path: Path) -> None:
+    for name in ("a.yaml", "b.yaml", "d.yaml"):
+        (tmp_path / name).write_bytes(TWO)
+    folder = Folder(tmp_path)
+    before = folder.read()
+    for name in ("a.yaml", "b.yaml", "c.yaml"):
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "d.yaml").unlink()
+    after = folder.read_again([tmp_path / name for name in ("c.yaml", "a.yaml", "d.yaml")])
+    assert [path.name for path in after] == ["a.yaml", "b.yaml", "c.yaml"]
+    assert after[tmp_path / "a.yaml"] == Contents()
+    assert after[tmp_path / "b.yaml"] is before[tmp_path / "b.yaml"]
+    assert folder.read()[tmp_path / "b.yaml"] == Contents()

@@ -1,6 +1,7 @@
 """One chaperone for one Gateway, put together: sources, varnishd, ghost, report, web, and the loop between them."""
 
 import asyncio
+import gc
 import signal
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,8 @@ from varnish_gateway_chaperone.varnish.ghost import GhostClient
 from varnish_gateway_chaperone.varnish.statistics import Varnishstat
 from varnish_gateway_chaperone.web import Web
 
+COLLECT_AFTER: Final = 50_000
+"""A reload at 10,000 routes makes that many objects, none of them in cycles: the usual 700 trebles its time."""
 BUG_SECONDS: Final = 1.0
 """A round that failed by a mistake of ours costs a traceback and this pause."""
 
@@ -52,6 +55,7 @@ class Chaperone:
         self._news = asyncio.Event()
         self._is_leaving = asyncio.Event()
         self._inputs: Inputs | None = None
+        self._is_settled = False
         ghost, statistics = GhostClient(paths.ghost_socket), Varnishstat(Path(options.varnishd), paths.workdir)
         program = Program(options.varnishd, paths, options.address, options.vmod_path)
         self._serving = Serving(program, ghost, statistics, log, self._news.set, options.drain)
@@ -127,10 +131,18 @@ class Chaperone:
             return
         try:
             await self._rounds.round(self._inputs)
+            self._settle()
         except Exception:
             self._log.exception("a round failed")
             await asyncio.sleep(BUG_SECONDS)
             self._news.set()
+
+    def _settle(self) -> None:
+        """Once it serves, what was made so far lasts: the collector need not look at it again and again."""
+        if not self._is_settled and self._rounds.is_serving:
+            self._is_settled = True
+            gc.collect()
+            gc.freeze()
 
     async def _leave(self) -> None:
         self._log.info("leaving: connections are drained; a second signal cuts them")
@@ -144,6 +156,7 @@ def run(options: Options, log: Log) -> int:
     """The `run` command. Its exit code."""
 
     async def chaperone() -> int:
+        gc.set_threshold(COLLECT_AFTER)
         options.run.mkdir(parents=True, exist_ok=True, mode=0o700)
         return await Chaperone(options, FileSource(options.state, options.manifests), log).run()
 

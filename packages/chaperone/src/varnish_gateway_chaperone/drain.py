@@ -7,6 +7,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 
 SHORT_IDLE_SECONDS = 1
+QUIET_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,12 @@ class ShortenIdle:
 
 @dataclass(frozen=True)
 class AwaitNoSessions:
-    """Wait until varnishd holds no client's connection, at most so long."""
+    """Wait until varnishd holds no client's connection, or only ones that are idle; at most so long."""
 
     seconds: float
+    quiet_seconds: float
+    """Without any request for so long, what is left is idle: varnishd keeps the patience that it had with a
+    connection when it became idle, so that ShortenIdle does not reach it."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ def steps(*, delay_seconds: float, deadline_seconds: float) -> Generator[Step, O
         ServeOn(delay_seconds),
         CloseConnections(),
         ShortenIdle(SHORT_IDLE_SECONDS),
-        AwaitNoSessions(deadline_seconds),
+        AwaitNoSessions(deadline_seconds, QUIET_SECONDS),
     ):
         outcome = yield step
         if outcome.is_hastened:

@@ -13,14 +13,14 @@ from varnish_gateway_chaperone.supervisor.tree import Backoff, how_it_ended
 from varnish_gateway_chaperone.varnish.cli import CliError, CliRefusedError
 from varnish_gateway_chaperone.varnish.daemon import PortInUseError, Program, StartError, Varnishd, ports_in_use
 from varnish_gateway_chaperone.varnish.ghost import Ghost, GhostError
-from varnish_gateway_chaperone.varnish.statistics import Statistics, StatisticsError, live_sessions
+from varnish_gateway_chaperone.varnish.statistics import Statistics, StatisticsError, live
 from varnish_gateway_chaperone.varnish.vcl import VclError
 from varnish_gateway_common.files import write_if_changed
 from varnish_gateway_common.report import Refusal
 
 LOOK_SECONDS: Final = 0.5
 SESSIONS_POLL_SECONDS: Final = 0.1
-HASTE_POLL_SECONDS: Final = 0.1
+ACTIVITY: Final = ("MEMPOOL.sess*.live", "MEMPOOL.req*.live", "MAIN.client_req")
 
 
 @dataclass(frozen=True)
@@ -244,19 +244,27 @@ class Serving:
                     await self._ghost.drain()
                 case drain.ShortenIdle(seconds):
                     await varnishd.cli.command("param.set", "timeout_idle", str(seconds))
-                case drain.AwaitNoSessions(seconds):
-                    await self._await_no_sessions(seconds)
+                case drain.AwaitNoSessions():
+                    await self._await_no_sessions(step)
         except (CliError, GhostError, StatisticsError) as error:
             self._log.warning("a step of the drain failed", step=type(step).__name__, reason=str(error))
 
-    async def _await_no_sessions(self, seconds: float) -> None:
-        end = time.monotonic() + seconds
+    async def _await_no_sessions(self, step: drain.AwaitNoSessions) -> None:
+        end = quiet_since = time.monotonic()
+        end += step.seconds
+        before = -1
         while not self.hasten.is_set():
-            left = live_sessions(await self._statistics.read("MEMPOOL.sess*.live"))
-            if left == 0:
+            counters = await self._statistics.read(*ACTIVITY)
+            now, requests = time.monotonic(), counters.get("MAIN.client_req", 0)
+            if live(counters, "sess") == 0:
                 return
-            if time.monotonic() >= end:
-                self._log.warning(f"{left} connections are cut: they did not end within {seconds:g} s")
+            if requests != before or live(counters, "req"):
+                before, quiet_since = requests, now
+            if now - quiet_since >= step.quiet_seconds:
+                self._log.info(f"{live(counters, 'sess')} idle connections are closed")
+                return
+            if now >= end:
+                self._log.warning(f"{live(counters, 'sess')} connections are cut: not ended within {step.seconds:g} s")
                 return
             await self._pause(SESSIONS_POLL_SECONDS)
 

@@ -42,7 +42,9 @@ def test_a_users_parameter_comes_after_the_defaults() -> None:
 
 
 def test_a_socket_that_speaks_tls_is_not_opened_in_the_clear() -> None:
-    found = varnishd_arguments(pod(sockets=[{"name": "https-443", "port": 443, "protocol": "HTTPS"}]), PATHS, "::1")
+    found = varnishd_arguments(
+        pod(sockets=[{"name": "https-443", "port": 443, "protocol": "HTTPS", "front": "proxy"}]), PATHS, "::1"
+    )
     assert not any("443" in word for word in found)
 
 

@@ -1,7 +1,7 @@
 """A folder of Kubernetes manifests (extra `folder`): every *.yaml below it, several documents a file, Lists too."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
@@ -65,15 +65,34 @@ class Folder:
         """Every file's contents, in the order of their paths. Raises OSError when the folder itself cannot be read."""
         seen: dict[Path, tuple[tuple[int, int, int], Contents]] = {}
         for path in sorted(_files(self.root)):
-            try:
-                stat = path.stat()
-            except OSError:
-                continue  # gone between the listing and now
-            stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-            known = self._cache.get(path)
-            seen[path] = known if known and known[0] == stamp else (stamp, self._parse(path))
+            found = self._file(path)
+            if found:
+                seen[path] = found
         self._cache = seen
         return {path: contents for path, (_, contents) in seen.items()}
+
+    def read_again(self, paths: Iterable[Path]) -> dict[Path, Contents]:
+        """The same when only these files can have changed since the last time: no other is looked at."""
+        for path in paths:
+            is_new = path not in self._cache
+            found = self._file(path)
+            if found:
+                self._cache[path] = found
+                if is_new:
+                    self._cache = dict(sorted(self._cache.items()))
+            else:
+                self._cache.pop(path, None)
+        return {path: contents for path, (_, contents) in self._cache.items()}
+
+    def _file(self, path: Path) -> tuple[tuple[int, int, int], Contents] | None:
+        """What is known of the file when it did not change, else what it holds now; None: it is gone."""
+        try:
+            stat = path.stat()
+        except OSError:
+            return None
+        stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+        known = self._cache.get(path)
+        return known if known and known[0] == stamp else (stamp, self._parse(path))
 
     def _parse(self, path: Path) -> Contents:
         try:

@@ -13,7 +13,7 @@ from varnish_gateway_chaperone.inputs import Inputs, Slice
 from varnish_gateway_common import names
 from varnish_gateway_common.manifests import Contents, Folder
 
-QUIET_MS: Final = 20
+QUIET_MS: Final = 10
 """Changes that follow each other faster are taken together, ..."""
 GATHER_MS: Final = 200
 """... for so long at most."""
@@ -22,6 +22,10 @@ LOOK_AGAIN_MS: Final = 5000
 
 FileChange = tuple[Change, str]
 
+Changed = set[Path] | None
+"""Files that may have changed; None: any."""
+
+SUFFIXES: Final = frozenset({".yaml", ".yml"})
 DOCUMENTS: Final = frozenset({names.POD, names.ROUTING, names.VCL})
 
 
@@ -37,30 +41,36 @@ class FileSource:
         """The documents at once, then complete views. Raises OSError when the folder of manifests cannot be read."""
         yield self._documents()
         while True:
-            async for _ in self._changes():
-                yield await asyncio.to_thread(self._view)
+            async for changed in self._changes():
+                yield await asyncio.to_thread(self._view, changed)
 
-    async def _changes(self) -> AsyncIterator[None]:
+    async def _changes(self) -> AsyncIterator[Changed]:
         """Once when the watch stands, so that nothing falls between watching and reading, then at each change."""
         places = (self._state, self._manifests)
         before = [_identity(path) for path in places]
         watched = [path for path in places if path.is_dir()]
         if not watched:
-            yield
+            yield None
             await asyncio.sleep(LOOK_AGAIN_MS / 1000)
             return
         changes = self._watch(watched)
         coming = asyncio.create_task(anext(changes), name="watch of files")
         await asyncio.sleep(0)  # the watch stands when its task first waits
-        yield
+        yield None
         try:
             while before == [_identity(path) for path in places]:
-                if await coming:
-                    yield
+                if changed := await coming:
+                    yield self._manifests_of(changed)
                 coming = asyncio.create_task(anext(changes), name="watch of files")
         finally:
             coming.cancel()
             await asyncio.gather(coming, return_exceptions=True)
+
+    def _manifests_of(self, changes: set[FileChange]) -> Changed:
+        """The manifests among what changed; None when a whole folder of them came or went."""
+        paths = {Path(path) for _, path in changes}
+        manifests = {path for path in paths if path.parent != self._state or path.name not in DOCUMENTS}
+        return manifests if all(path.suffix in SUFFIXES for path in manifests) else None
 
     def _watch(self, paths: list[Path]) -> AsyncGenerator[set[FileChange], None]:
         return awatch(
@@ -75,15 +85,15 @@ class FileSource:
     def _is_ours(self, _: Change, path: str) -> bool:
         file = Path(path)
         is_document = file.parent == self._state and file.name in DOCUMENTS
-        is_manifest = not file.name.startswith(".") and (file.suffix in {".yaml", ".yml"} or not file.suffix)
+        is_manifest = not file.name.startswith(".") and (file.suffix in SUFFIXES or not file.suffix)
         return is_document or (is_manifest and file.is_relative_to(self._manifests))
 
     def _documents(self) -> Inputs:
         pod, routing, vcl = (_content(self._state / name) for name in (names.POD, names.ROUTING, names.VCL))
         return Inputs(pod, routing, vcl, is_complete=False)
 
-    def _view(self) -> Inputs:
-        slices, mistakes = self._slices.read()
+    def _view(self, changed: Changed) -> Inputs:
+        slices, mistakes = self._slices.read(changed)
         return replace(self._documents(), slices=slices, mistakes=mistakes, is_complete=True)
 
 
@@ -95,9 +105,9 @@ class SliceFolder:
         self._read: dict[Path, tuple[Contents, tuple[Slice, ...], tuple[str, ...]]] = {}
         self._all: tuple[tuple[Slice, ...], tuple[str, ...]] = ((), ())
 
-    def read(self) -> tuple[tuple[Slice, ...], tuple[str, ...]]:
+    def read(self, changed: Changed = None) -> tuple[tuple[Slice, ...], tuple[str, ...]]:
         """All slices, and what was refused with its place: the same objects as long as nothing changed."""
-        files = self._folder.read()
+        files = self._folder.read() if changed is None else self._folder.read_again(changed)
         known = self._read
         self._read = {path: self._file(path, contents) for path, contents in files.items()}
         is_same = len(known) == len(self._read) and all(known.get(path) is found for path, found in self._read.items())

@@ -92,8 +92,8 @@ def varnishd_arguments(pod: Pod, paths: Paths, address: str, *, vmod_path: str |
 
 
 def open_sockets(pod: Pod) -> tuple[PodSocket, ...]:
-    """The sockets that varnishd opens itself; what speaks TLS is not for it."""
-    return tuple(socket for socket in pod.sockets if socket.protocol == "HTTP")
+    """The sockets that varnishd opens itself; what has another front, as TLS must, is not for it."""
+    return tuple(socket for socket in pod.sockets if socket.front == "direct")
 
 
 def varnishd_environment(paths: Paths, inherited: dict[str, str]) -> dict[str, str]:

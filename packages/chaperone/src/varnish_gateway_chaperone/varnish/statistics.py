@@ -3,7 +3,7 @@
 import asyncio
 import json
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 TIMEOUT_SECONDS: Final = 5
 
@@ -60,9 +60,10 @@ def parsed(text: bytes) -> Counters:
         raise StatisticsError("varnishstat says nothing") from error
 
 
-def live_sessions(counters: Counters) -> int:
-    """Client connections that varnishd holds."""
-    return sum(value for name, value in counters.items() if name.startswith("MEMPOOL.sess") and name.endswith(".live"))
+def live(counters: Counters, pool: Literal["sess", "req"]) -> int:
+    """Client connections that varnishd holds, or requests that it works on."""
+    start = f"MEMPOOL.{pool}"
+    return sum(value for name, value in counters.items() if name.startswith(start) and name.endswith(".live"))
 
 
 class FakeStatistics:
