@@ -29,6 +29,8 @@ LOOK_ANYWAY_MS = 1000
 """What the kernel does not tell about (files behind links, a folder that came back) is found by looking."""
 IDLE_SHARE = 20
 """Looking takes at most one part in so many of the time."""
+STATUSES_AT_A_TIME = 300
+"""Then it is looked whether something more urgent has changed."""
 
 
 def options() -> Options:
@@ -45,28 +47,38 @@ class Rounds:
     options: Options
     memory: Memory = field(default_factory=Memory)
     _done: tuple[Snapshot, Reports] | None = None
-    """Of the last round that was finished."""
+    """Of the last round whose documents were written."""
+    _unwritten: Plan | None = None
+    """The plan whose statuses are not all written."""
     _told: frozenset[Mistake] = frozenset()
+
+    @property
+    def is_finished(self) -> bool:
+        return self._unwritten is None
 
     def run(self) -> None:
         """One round; nothing happens when nothing changed. Raises OSError when STATE or the folder fail."""
         snapshot, reports = self.source.read(), self.state.reports()
-        if self._done and self._done[0] is snapshot and self._done[1] == reports:
-            return
+        if self._done is None or self._done[0] is not snapshot or self._done[1] != reports:
+            self._translate(snapshot, reports)
+        if self._unwritten:
+            self._write_statuses(self._unwritten)
+
+    def _translate(self, snapshot: Snapshot, reports: Reports) -> None:
+        """Documents first: they are what traffic waits for."""
         self._done = None
         self._tell_mistakes()
         plan = translate(snapshot, reports, self.options, self.memory)
-        self._write(snapshot, plan)
-        self._done = snapshot, reports
-
-    def _write(self, snapshot: Snapshot, plan: Plan) -> None:
-        """Documents first: they are what traffic waits for."""
-        is_complete = not self.source.mistakes
-        done = self.state.write_gateways(plan, is_complete=is_complete)
+        done = self.state.write_gateways(plan, is_complete=not self.source.mistakes)
         log.info(_sentence(snapshot, plan, done))
-        statuses = self.state.write_statuses(plan, is_complete=is_complete, now=_now())
-        self.state.write_mistakes(self.source.mistakes, self.source.root)
-        log.debug(f"wrote {statuses} statuses")
+        self._done, self._unwritten = (snapshot, reports), plan
+
+    def _write_statuses(self, plan: Plan) -> None:
+        """Some at a time, for an edit must not wait until thousands of files are written."""
+        is_complete = not self.source.mistakes
+        if self.state.write_statuses(plan, is_complete=is_complete, now=_now(), most=STATUSES_AT_A_TIME):
+            self.state.write_mistakes(self.source.mistakes, self.source.root)
+            self._unwritten = None
 
     def _tell_mistakes(self) -> None:
         mistakes = frozenset(self.source.mistakes)
@@ -93,6 +105,8 @@ def once(folder: Path, out: Path) -> bool:
     rounds = _rounds(folder, out)
     with without_collection():
         rounds.run()
+        while not rounds.is_finished:
+            rounds.run()
     return not rounds.source.mistakes
 
 
@@ -100,10 +114,10 @@ def watch(folder: Path, out: Path, stop: threading.Event) -> None:
     """Translate, and again at every change, until `stop` is set. Content never ends it, nor does a full disk."""
     out.mkdir(parents=True, exist_ok=True)
     rounds = _rounds(folder, out)
-    _guarded(rounds)
+    _guarded(rounds, stop)
     gc.freeze()  # what the first round made mostly stays, and need not be looked through again
     for _ in _wakeups(folder, out, stop):
-        _guarded(rounds)
+        _guarded(rounds, stop)
     log.info("stopped")
 
 
@@ -111,11 +125,13 @@ def _rounds(folder: Path, out: Path) -> Rounds:
     return Rounds(FolderSource(folder), StateFolder(out), options())
 
 
-def _guarded(rounds: Rounds) -> None:
+def _guarded(rounds: Rounds, stop: threading.Event) -> None:
     """A round that fails is tried again at the next wake-up; the world's failure and a bug of ours alike cost one."""
     try:
         with without_collection():
             rounds.run()
+            while not (rounds.is_finished or stop.is_set()):
+                rounds.run()
     except OSError as error:
         log.error(f"this round failed and will be tried again: {error}")
     except Exception:

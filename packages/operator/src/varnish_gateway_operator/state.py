@@ -67,18 +67,21 @@ class StateFolder:
         self._gateways |= plan.gateways.keys()
         return done
 
-    def write_statuses(self, plan: Plan, *, is_complete: bool, now: str) -> int:
-        """Write the statuses that changed and remove those of objects that are gone; how many. Raises OSError."""
-        changed = 0
-        for key, status in plan.statuses.items():
-            if self._statuses.get(key) is not status:
-                changed += self._write_status(key, status, now)
-                self._statuses[key] = status
+    def write_statuses(self, plan: Plan, *, is_complete: bool, now: str, most: int | None = None) -> bool:
+        """Write the statuses that changed, `most` of them at a time, and remove those of objects that are gone.
+
+        True when all is done. Raises OSError.
+        """
+        changed = [key for key, status in plan.statuses.items() if self._statuses.get(key) is not status]
+        for key in changed[:most]:
+            self._write_status(key, plan.statuses[key], now)
+            self._statuses[key] = plan.statuses[key]
+        if len(changed) > len(changed[:most]):
+            return False
         for path, gone in list(self._gone(plan, is_complete)):
             path.unlink(missing_ok=True)
             self._statuses.pop(gone, None)
-            changed += 1
-        return changed
+        return True
 
     def write_mistakes(self, mistakes: Iterable[Mistake], folder: Path) -> None:
         """mistakes.yaml; an empty list where there are none. Raises OSError."""
@@ -138,10 +141,10 @@ class StateFolder:
         kind, namespace, name = key
         return self.root.joinpath(names.STATUS, kind.lower(), namespace, f"{name}.yaml")
 
-    def _write_status(self, key: StatusKey, status: ObjectStatus, now: str) -> bool:
+    def _write_status(self, key: StatusKey, status: ObjectStatus, now: str) -> None:
         path = self._status_path(key)
         wanted = stamped(status.status, _status_in(path), now)
-        return write_if_changed(path, document(status.resource, wanted), is_durable=False)
+        write_if_changed(path, document(status.resource, wanted), is_durable=False)
 
     def _gone(self, plan: Plan, is_complete: bool) -> Iterator[tuple[Path, StatusKey]]:
         """Status files without an object."""
