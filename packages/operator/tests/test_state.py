@@ -115,3 +115,11 @@ def test_a_status_file_that_somebody_broke_is_written_anew(state: StateFolder) -
     path.write_text("status:\n  conditions: [")
     write(StateFolder(state.root), GATEWAY)
     assert yaml.safe_load(path.read_text())["status"]["conditions"][0]["type"] == "Accepted"
+
+
+def test_statuses_are_written_some_at_a_time(state: StateFolder) -> None:
+    found = plan(GATEWAY + WEB)
+    assert not state.write_statuses(found, is_complete=True, now="now", most=2)
+    assert len(files(state)) == 2
+    assert state.write_statuses(found, is_complete=True, now="now", most=2)
+    assert len(files(state)) == 3
