@@ -122,7 +122,7 @@ def merged_by_name(slices: Iterable[Slice]) -> tuple[Slice, ...]:
 class EndpointTables:
     """Tables, one after the other: a Service whose slices or addresses did not change keeps its endpoints."""
 
-    _known: dict[ServiceKey, tuple[Service, object, tuple[Endpoint, ...]]] = field(default_factory=dict)
+    _known: dict[ServiceKey, tuple[object, tuple[Endpoint, ...]]] = field(default_factory=dict)
 
     def table(self, services: Mapping[ServiceKey, Service], slices: Iterable[Slice], names: Names) -> Table:
         """The endpoints of every Service, in an order that only the content decides."""
@@ -130,19 +130,24 @@ class EndpointTables:
         for found in slices:
             by_service[found.namespace, found.service].append(found)
         self._known = {key: self._service(key, service, by_service, names) for key, service in services.items()}
-        return {key: endpoints for key, (_, _, endpoints) in self._known.items()}
+        return {key: endpoints for key, (_, endpoints) in self._known.items()}
 
     def _service(
         self, key: ServiceKey, service: Service, by_service: Mapping[tuple[str, str], list[Slice]], names: Names
-    ) -> tuple[Service, object, tuple[Endpoint, ...]]:
+    ) -> tuple[object, tuple[Endpoint, ...]]:
+        """What the endpoints were made from, and the endpoints."""
         external = service.external_name
-        addresses = names.get(external.hostname, ()) if external else ()
-        slices = () if external else by_service.get((service.namespace, service.name), ())
+        made_from: object
+        if external:
+            addresses = names.get(external.hostname, ())
+            made_from = external.port, addresses
+        else:
+            slices = by_service.get((service.namespace, service.name), ())
+            made_from = service.port_name, slices
         known = self._known.get(key)
-        if known and known[0] == service and known[1] == (addresses, slices):
+        if known and known[0] == made_from:
             return known
-        found = _resolved(external, addresses) if external else _sliced(service, slices)
-        return service, (addresses, slices), _ordered(found)
+        return made_from, _ordered(_resolved(external, addresses) if external else _sliced(service, slices))
 
 
 def dumped(endpoints: Table) -> bytes:

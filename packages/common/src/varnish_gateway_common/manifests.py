@@ -72,17 +72,17 @@ class Folder:
         return {path: contents for path, (_, contents) in seen.items()}
 
     def read_again(self, paths: Iterable[Path]) -> dict[Path, Contents]:
-        """The same when only these files can have changed since the last time: no other is looked at."""
+        """The contents of these files alone, when it is known that no other has changed; those that are gone are not
+        among them."""
+        contents: dict[Path, Contents] = {}
         for path in paths:
-            is_new = path not in self._cache
             found = self._file(path)
             if found:
                 self._cache[path] = found
-                if is_new:
-                    self._cache = dict(sorted(self._cache.items()))
+                contents[path] = found[1]
             else:
                 self._cache.pop(path, None)
-        return {path: contents for path, (_, contents) in self._cache.items()}
+        return contents
 
     def _file(self, path: Path) -> tuple[tuple[int, int, int], Contents] | None:
         """What is known of the file when it did not change, else what it holds now; None: it is gone."""

@@ -25,6 +25,9 @@ FileChange = tuple[Change, str]
 Changed = set[Path] | None
 """Files that may have changed; None: any."""
 
+ReadFile = tuple[Contents, tuple[Slice, ...], tuple[str, ...]]
+"""A file's contents, the slices that count for it, and its mistakes."""
+
 SUFFIXES: Final = frozenset({".yaml", ".yml"})
 DOCUMENTS: Final = frozenset({names.POD, names.ROUTING, names.VCL})
 
@@ -102,21 +105,31 @@ class SliceFolder:
 
     def __init__(self, root: Path) -> None:
         self._folder = Folder(root, containing=b"EndpointSlice")
-        self._read: dict[Path, tuple[Contents, tuple[Slice, ...], tuple[str, ...]]] = {}
+        self._read: dict[Path, ReadFile] = {}
         self._all: tuple[tuple[Slice, ...], tuple[str, ...]] = ((), ())
 
     def read(self, changed: Changed = None) -> tuple[tuple[Slice, ...], tuple[str, ...]]:
         """All slices, and what was refused with its place: the same objects as long as nothing changed."""
-        files = self._folder.read() if changed is None else self._folder.read_again(changed)
-        known = self._read
-        self._read = {path: self._file(path, contents) for path, contents in files.items()}
-        is_same = len(known) == len(self._read) and all(known.get(path) is found for path, found in self._read.items())
-        if not is_same:
+        before = self._read
+        if changed is None:
+            self._read = {path: self._file(path, contents) for path, contents in self._folder.read().items()}
+        else:
+            self._read = self._with(changed)
+        if not _is_same(before, self._read):
             slices = merged_by_name(found for _, of_file, _ in self._read.values() for found in of_file)
             self._all = slices, tuple(mistake for _, _, of_file in self._read.values() for mistake in of_file)
         return self._all
 
-    def _file(self, path: Path, contents: Contents) -> tuple[Contents, tuple[Slice, ...], tuple[str, ...]]:
+    def _with(self, changed: set[Path]) -> dict[Path, ReadFile]:
+        """What is read already, with some files read again; in the order of their paths, as always."""
+        if not changed:
+            return self._read
+        files = self._folder.read_again(changed)
+        kept = {path: found for path, found in self._read.items() if path not in changed or path in files}
+        read = kept | {path: self._file(path, contents) for path, contents in files.items()}
+        return read if len(read) == len(kept) else dict(sorted(read.items()))
+
+    def _file(self, path: Path, contents: Contents) -> ReadFile:
         last = self._read.get(path)
         if last and last[0] is contents:
             return last
@@ -124,6 +137,12 @@ class SliceFolder:
         if contents.mistakes and last:
             slices = last[1]
         return contents, slices, (*map(str, contents.mistakes), *mistakes)
+
+
+def _is_same(before: dict[Path, ReadFile], after: dict[Path, ReadFile]) -> bool:
+    if before is after:
+        return True
+    return len(before) == len(after) and all(before.get(path) is found for path, found in after.items())
 
 
 def _slices(contents: Contents) -> tuple[tuple[Slice, ...], list[str]]:
