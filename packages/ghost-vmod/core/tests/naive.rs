@@ -1,0 +1,197 @@
+//! The indexes against a matcher that does what the specification says, word by word and one by one.
+
+mod support;
+
+use ghost_core::{Compiler, Routing, Verdict, key::identity, request::Request};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use support::Headers;
+
+const HOSTNAMES: [&str; 7] = ["", "*.test", "*.a.test", "a.test", "x.a.test", "y.x.a.test", "*.x.a.test"];
+const HOSTS: [&str; 7] = ["a.test", "x.a.test", "y.x.a.test", "z.y.x.a.test", "test", "b.example", "b.test"];
+
+fn path() -> impl Strategy<Value = String> {
+    proptest::collection::vec(prop_oneof!["a", "b", "ab", ""], 0..4).prop_map(|elements| format!("/{}", elements.join("/")))
+}
+
+fn value_matches(names: [&'static str; 2]) -> impl Strategy<Value = Vec<Value>> {
+    let one = (0..2_usize, prop_oneof!["1", "2", "1*"]).prop_map(move |(name, value)| {
+        let kind = if value.ends_with('*') { "RegularExpression" } else { "Exact" };
+        json!({"name": names[name], "type": kind, "value": value})
+    });
+    proptest::collection::vec(one, 0..2)
+}
+
+fn rule() -> impl Strategy<Value = Value> {
+    let kinds = prop_oneof![2 => Just("Exact"), 4 => Just("PathPrefix"), 1 => Just("RegularExpression")];
+    let methods = prop_oneof![3 => Just(None), 1 => Just(Some("GET")), 1 => Just(Some("POST"))];
+    let values = (value_matches(["h", "i"]), value_matches(["q", "Q"]));
+    (kinds, path(), methods, values).prop_map(|(kind, path, method, (headers, queries))| {
+        let value = if kind == "RegularExpression" { path.replace('b', "[ab]") } else { path };
+        json!({"route": "a/b", "action": {"type": "Forward"}, "match":
+            {"path": {"type": kind, "value": value}, "method": method, "headers": headers, "query_parameters": queries}})
+    })
+}
+
+/// Listeners of one socket: hostname and hosts, each with the places of its rules.
+fn listeners(rules: usize) -> impl Strategy<Value = Vec<Value>> {
+    let hosts = proptest::sample::subsequence(&HOSTNAMES, 1..5).prop_flat_map(move |names| {
+        let places: Vec<_> = (0..rules).collect();
+        proptest::collection::vec(proptest::sample::subsequence(places, 0..=rules), names.len()).prop_map(move |places| {
+            let host = |(name, places): (&&str, &Vec<usize>)| json!({"hostname": name, "rules": places});
+            names.iter().zip(&places).map(host).collect::<Vec<_>>()
+        })
+    });
+    proptest::sample::subsequence(&HOSTNAMES, 0..4).prop_flat_map(move |names| {
+        proptest::collection::vec(hosts.clone(), names.len()).prop_map(move |hosts| {
+            let listener = |(name, hosts): (&&str, &Vec<Value>)| json!({"name": name, "hostname": name, "hosts": hosts});
+            names.iter().zip(&hosts).map(listener).collect()
+        })
+    })
+}
+
+fn routing() -> impl Strategy<Value = Value> {
+    proptest::collection::vec(rule(), 1..12).prop_flat_map(|rules| {
+        listeners(rules.len()).prop_map(move |listeners| {
+            json!({"version": 1, "gateway": "a/b", "rules": rules,
+                "sockets": [{"name": "http-80", "port": 80, "listeners": listeners}]})
+        })
+    })
+}
+
+#[derive(Debug)]
+struct Asked {
+    method: &'static str,
+    host: &'static str,
+    path: String,
+    query: Option<String>,
+    headers: Headers,
+}
+
+fn asked() -> impl Strategy<Value = Asked> {
+    let pairs = proptest::collection::vec((prop_oneof!["h", "i", "q", "Q"], prop_oneof!["1", "2", "11"]), 0..3);
+    let methods = prop_oneof![Just("GET"), Just("POST")];
+    (methods, proptest::sample::select(&HOSTS[..]), path(), pairs).prop_map(|(method, host, path, pairs)| {
+        let query = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&");
+        Asked { method, host, path, query: (!query.is_empty()).then_some(query), headers: Headers(pairs) }
+    })
+}
+
+/// "Exact matches precede wildcards, longer ones shorter ones": the greater, the more specific; None: no match.
+fn specificity(hostname: &str, host: &str) -> Option<(bool, usize)> {
+    match hostname.strip_prefix('*') {
+        _ if hostname.is_empty() => Some((false, 0)),
+        Some(suffix) => (host.len() > suffix.len() && host.ends_with(suffix)).then_some((false, suffix.len())),
+        None => (hostname == host).then_some((true, 0)),
+    }
+}
+
+/// Everything that covers the host, the most specific first.
+fn covering<'a>(of: &'a Value, host: &str) -> Vec<&'a Value> {
+    let rank = |value: &Value| specificity(value["hostname"].as_str().unwrap(), host);
+    let mut found: Vec<_> = of.as_array().unwrap().iter().filter(|value| rank(value).is_some()).collect();
+    found.sort_by_key(|value| std::cmp::Reverse(rank(value)));
+    found
+}
+
+fn matches_path(wanted: &Value, path: &str) -> bool {
+    let value = wanted["value"].as_str().unwrap();
+    match wanted["type"].as_str().unwrap() {
+        "Exact" => path == value,
+        // "Matches based on a URL path prefix split by /, case-sensitive, element by element. A trailing / is ignored."
+        "PathPrefix" => {
+            let prefix = value.strip_suffix('/').unwrap_or(value);
+            path == prefix || path.starts_with(&format!("{prefix}/"))
+        }
+        _ => whole(value, path),
+    }
+}
+
+fn whole(pattern: &str, text: &str) -> bool {
+    regex_lite::Regex::new(&format!("^(?:{pattern})$")).unwrap().is_match(text)
+}
+
+/// "The first value of a repeated name counts."
+fn matches_values(wanted: &Value, first: impl Fn(&str) -> Option<String>) -> bool {
+    wanted.as_array().unwrap().iter().all(|wanted| {
+        let (name, value) = (wanted["name"].as_str().unwrap(), wanted["value"].as_str().unwrap());
+        let is_regex = wanted["type"] == "RegularExpression";
+        first(name).is_some_and(|found| if is_regex { whole(value, &found) } else { found == value })
+    })
+}
+
+fn matches(rule: &Value, asked: &Asked) -> bool {
+    let wanted = &rule["match"];
+    let header = |name: &str| {
+        let found = asked.headers.0.iter().find(|field| field.0.eq_ignore_ascii_case(name));
+        found.map(|field| field.1.clone())
+    };
+    let parameter = |name: &str| {
+        let mut pairs = asked.query.as_deref()?.split('&').map(|pair| pair.split_once('=').unwrap());
+        pairs.find(|pair| pair.0 == name).map(|pair| pair.1.to_owned())
+    };
+    matches_path(&wanted["path"], &asked.path)
+        && (wanted["method"].is_null() || wanted["method"] == asked.method)
+        && matches_values(&wanted["headers"], header)
+        && matches_values(&wanted["query_parameters"], parameter)
+}
+
+/// The listener with the most specific hostname, then its hosts from the most specific on, then the first rule.
+fn naive(routing: &Value, asked: &Asked) -> Option<Option<u32>> {
+    let listener = *covering(&routing["sockets"][0]["listeners"], asked.host).first()?;
+    let hosts = covering(&listener["hosts"], asked.host);
+    let places = hosts.iter().flat_map(|host| host["rules"].as_array().unwrap());
+    let mut places = places.map(|place| usize::try_from(place.as_u64().unwrap()).unwrap());
+    Some(places.find(|place| matches(&routing["rules"][place], asked)).map(|place| u32::try_from(place).unwrap()))
+}
+
+fn indexed(routing: &Routing, asked: &Asked) -> Option<Option<u32>> {
+    let request = Request {
+        method: asked.method.as_bytes(),
+        host: Some(asked.host.as_bytes()),
+        path: asked.path.as_bytes(),
+        query: asked.query.as_deref().map(str::as_bytes),
+        fields: &asked.headers,
+    };
+    match routing.decide(b"http-80", &request) {
+        Verdict::NoListener => None,
+        verdict => Some(verdict.rule().map(|id| id.0)),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn the_index_finds_what_the_specification_says(
+        routing in routing(), asked in proptest::collection::vec(asked(), 20)
+    ) {
+        let (compiled, broken) = Compiler::default().compile(&routing.to_string()).unwrap();
+        prop_assert_eq!(broken, vec![]);
+        for asked in asked {
+            prop_assert_eq!(indexed(&compiled, &asked), naive(&routing, &asked), "{:?}", asked);
+        }
+    }
+
+    #[test]
+    fn different_texts_have_different_identities(
+        one in proptest::collection::vec("[0-9:a]{0,4}", 0..5), other in proptest::collection::vec("[0-9:a]{0,4}", 0..5)
+    ) {
+        let made = |parts: &[String]| {
+            let mut made = Vec::new();
+            identity(parts.iter().map(String::as_bytes), &mut made);
+            made
+        };
+        prop_assert_eq!(one == other, made(&one) == made(&other));
+    }
+
+    #[test]
+    fn a_normalised_target_is_normal(raw in "[/a.%2eE?;]{0,12}") {
+        let raw = format!("/{raw}");
+        if let Ok(target) = ghost_core::normalise::target(b"GET", raw.as_bytes()) {
+            let again = ghost_core::normalise::target(b"GET", &target.text).unwrap();
+            prop_assert_eq!(&again.text, &target.text);
+            prop_assert!(!target.path().split(|byte| *byte == b'/').any(|segment| segment == b"." || segment == b".."));
+        }
+    }
+}
