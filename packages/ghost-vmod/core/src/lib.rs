@@ -24,6 +24,8 @@ pub mod document;
 pub mod endpoint;
 pub mod expression;
 pub mod filter;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod host;
 pub mod key;
 pub mod matcher;

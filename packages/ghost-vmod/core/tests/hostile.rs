@@ -1,0 +1,80 @@
+//! Documents and requests that nobody means well with: errors, never crashes. The same entry is the fuzz target's.
+
+use std::{fs, path::Path};
+
+use ghost_core::{Compiler, Document};
+
+/// One input: a document, and after a zero byte the socket, the host and the target of a request.
+fn entry(input: &[u8]) -> Result<usize, String> {
+    ghost_core::fuzzing::entry(input)
+}
+
+fn rule(match_: &str) -> String {
+    format!(
+        r#"{{"version":1,"routing":{{"version":1,"gateway":"a/b","rules":[{{"route":"a/b","match":{match_},"action":{{"type":"Refuse","reason":""}}}}]}}}}"#
+    )
+}
+
+/// What a worker of the VMOD has is larger; a test's thread has 2 MiB.
+fn broken(text: &str) -> Vec<String> {
+    let document = Document::parse(text.as_bytes()).unwrap();
+    let (_, broken) = Compiler::default().compile(document.routing).unwrap();
+    broken.into_iter().map(|broken| broken.reason).collect()
+}
+
+#[test]
+fn deep_nesting_is_an_error() {
+    for (open, close) in [("[", "]"), (r#"{"a":"#, "}")] {
+        let deep = open.repeat(10_000) + &close.repeat(10_000);
+        assert!(entry(deep.as_bytes()).is_err());
+        assert!(entry(format!(r#"{{"version":1,"routing":{deep}}}"#).as_bytes()).is_err());
+        assert!(entry(open.repeat(10_000).as_bytes()).is_err());
+    }
+}
+
+#[test]
+fn deep_and_large_expressions_break_their_rule() {
+    let deep = "(".repeat(10_000) + &")".repeat(10_000);
+    for pattern in [&*deep, &"(?:".repeat(10_000), "(a{1000}){1000}", "\\\\w{1000}{1000}", "(?<=a)b", "a)|(b"] {
+        let text = rule(&format!(r#"{{"path":{{"type":"RegularExpression","value":"{pattern}"}}}}"#));
+        assert_eq!(broken(&text).len(), 1, "{}", &pattern[..pattern.len().min(40)]);
+    }
+    assert_eq!(broken(&rule(r#"{"path":{"type":"RegularExpression","value":"/(a+)+b"}}"#)), Vec::<String>::new());
+}
+
+#[test]
+fn what_is_wrong_as_a_whole_is_refused() {
+    let documents = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/documents/refused");
+    let files: Vec<_> = fs::read_dir(documents).unwrap().map(|file| file.unwrap().path()).collect();
+    assert!(files.len() > 5);
+    for file in files {
+        let text = fs::read(&file).unwrap();
+        assert!(entry(&text).is_err(), "{} was taken", file.display());
+    }
+}
+
+#[test]
+fn every_truncation_is_refused() {
+    let text = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/documents/whole.json")).unwrap();
+    assert!(entry(&text).is_ok());
+    let end = text.iter().rposition(|byte| *byte == b'}').unwrap();
+    for length in 0..=end {
+        assert!(entry(&text[..length]).is_err(), "{length} bytes were taken");
+    }
+}
+
+/// A stand-in for the fuzzer: the corpus, and each of its bytes changed in a few ways.
+#[test]
+fn mutations_of_the_corpus_do_not_crash() {
+    let text = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/documents/whole.json")).unwrap();
+    for request in ["http-80\0a.test\0/a?b=1", "http-80\0[::1]:1\0/%2e%2e/%", "\0\0", "http-80\0A.test.\0http://x"] {
+        let input = [&text[..], b"\0", request.as_bytes()].concat();
+        for place in 0..input.len() {
+            for byte in [0, b'"', b'}', b'9', 0xff, input[place].wrapping_add(1)] {
+                let mut mutated = input.clone();
+                mutated[place] = byte;
+                _ = entry(&mutated);
+            }
+        }
+    }
+}
