@@ -21,6 +21,7 @@ PACKAGES = [ROOT / "packages" / name for name in ("common", "operator", "chapero
 QUICKSTART = ROOT / "examples" / "quickstart"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "varnish-gateway"
 VARNISH_SERIES = "7.7"
+HAPROXY_SERIES = "3.0"
 PR_SET_PDEATHSIG = 1
 
 nox.needs_version = ">=2025.2.9"
@@ -170,13 +171,14 @@ def cargo(verb: str) -> list[str]:
 
 
 def programs(session: nox.Session, *, ghost: bool = True) -> dict[str, str]:
-    """Make sure that varnishd and ghost are built; returns the environment that finds them."""
+    """Make sure that varnishd, HAProxy and ghost are built; returns the environment that finds them."""
     if not shutil.which("cargo"):
         session.error("a Rust toolchain is needed: cargo is not in PATH")
     prefix = varnish_prefix(session)
     vmods = prefix / "lib/varnish/vmods" if prefix.name != "usr" else system_vmods()
     environment = {
         "VARNISH_GATEWAY_VARNISHD": str(prefix / "sbin/varnishd"),
+        "VARNISH_GATEWAY_HAPROXY": str(haproxy_prefix(session) / "sbin/haproxy"),
         "VARNISH_GATEWAY_VMOD_PATH": f"{GHOST / 'target/release'}:{vmods}",
         "PATH": f"{prefix / 'bin'}:{prefix / 'sbin'}:{os.environ['PATH']}",
         "PKG_CONFIG_PATH": f"{prefix / 'lib/pkgconfig'}:{os.environ.get('PKG_CONFIG_PATH', '')}",
@@ -200,11 +202,26 @@ def varnish_prefix(session: nox.Session) -> Path:
     found = subprocess.run(["pkg-config", "--modversion", "varnishapi"], capture_output=True, text=True, check=False)
     if found.stdout.startswith(VARNISH_SERIES) and shutil.which("varnishd", path="/usr/sbin"):
         return Path("/usr")
-    recipe = b"".join((TOOLCHAIN / name).read_bytes() for name in ("build-varnish.sh", "debian-source.sh"))
-    prefix = CACHE / f"varnish-{VARNISH_SERIES}-{hashlib.sha256(recipe).hexdigest()[:8]}"
-    if not (prefix / "sbin/varnishd").exists():
-        session.log(f"building Varnish {VARNISH_SERIES} into {prefix} (about two minutes, once)")
-        session.run(str(TOOLCHAIN / "build-varnish.sh"), str(prefix), external=True)
+    return built(session, "varnish", VARNISH_SERIES)
+
+
+def haproxy_prefix(session: nox.Session) -> Path:
+    """Where HAProxy is: the system's own where it has the series, else built once into the cache."""
+    if program := shutil.which("haproxy", path="/usr/sbin"):
+        version = subprocess.run([program, "-v"], capture_output=True, text=True, check=False).stdout
+        if version.startswith(f"HAProxy version {HAPROXY_SERIES}."):
+            return Path("/usr")
+    return built(session, "haproxy", HAPROXY_SERIES)
+
+
+def built(session: nox.Session, program: str, series: str) -> Path:
+    """Build Debian's source of a program, unless that was done before by the same recipe."""
+    recipe = TOOLCHAIN / f"build-{program}.sh"
+    content = recipe.read_bytes() + (TOOLCHAIN / "debian-source.sh").read_bytes()
+    prefix = CACHE / f"{program}-{series}-{hashlib.sha256(content).hexdigest()[:8]}"
+    if not (prefix / "sbin").exists():
+        session.log(f"building {program} {series} into {prefix} (about two minutes, once)")
+        session.run(str(recipe), str(prefix), external=True)
     return prefix
 
 

@@ -37,7 +37,9 @@ sub vcl_recv {{
 }}
 sub vcl_synth {{
     if (resp.status == 301) {{ set resp.http.Location = "http://note.example.com" + req.url; }}
-    set resp.body = "";
+    set resp.http.Content-Type = "text/plain; charset=utf-8";
+    set resp.body = resp.status + " " + resp.reason + {{"
+"}};
     return (deliver);
 }}
 """
