@@ -23,10 +23,11 @@ say "installing what the build needs"
 say "fetching Debian's source"
 "$here/debian-source.sh" "$SUITE" "$PACKAGE" "$work/source"
 
+logged() { "$@" >>"$work/log" 2>&1 || { tail -n 40 "$work/log" >&2; exit 1; }; }
+
 cd "$work/source"
 say "compiling (about a minute on two cores)"
-make -j"$(nproc)" TARGET=linux-glibc USE_OPENSSL=1 USE_PCRE2=1 USE_PROMEX=1 >"$work/log" 2>&1 ||
-    { tail -n 40 "$work/log" >&2; exit 1; }
+logged make -j"$(nproc)" TARGET=linux-glibc USE_OPENSSL=1 USE_PCRE2=1 USE_PROMEX=1
 
 mkdir -p "$(dirname "$prefix")"
 rm -rf "$prefix.new" "$prefix"

@@ -27,13 +27,15 @@ say "installing what the build needs"
 say "fetching Debian's source"
 "$here/debian-source.sh" "$SUITE" "$PACKAGE" "$work/source"
 
+logged() { "$@" >>"$work/log" 2>&1 || { tail -n 40 "$work/log" >&2; exit 1; }; }
+
 cd "$work/source"
 say "configuring"
-autoreconf -fi >"$work/log" 2>&1 && ./configure --prefix="$prefix" >>"$work/log" 2>&1 ||
-    { tail -n 40 "$work/log" >&2; exit 1; }
+logged autoreconf -fi
+logged ./configure --prefix="$prefix"
 say "compiling (about a minute on two cores)"
-make -j"$(nproc)" >>"$work/log" 2>&1 && make install DESTDIR="$work/stage" >>"$work/log" 2>&1 ||
-    { tail -n 40 "$work/log" >&2; exit 1; }
+logged make -j"$(nproc)"
+logged make install DESTDIR="$work/stage"
 
 mkdir -p "$(dirname "$prefix")"
 rm -rf "$prefix.new" "$prefix"
