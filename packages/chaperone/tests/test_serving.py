@@ -220,6 +220,7 @@ async def test_ghost_refuses(rig: Rig) -> None:
 
 async def test_connections_that_do_not_end_are_cut_at_the_deadline(rig: Rig) -> None:
     await rig.serve(rig.inputs())
+    assert await status_of(rig.address) == 200, "it accepts connections by now"
     with socket.create_connection((rig.address, 8080)) as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n")
         await rig.serving.end()

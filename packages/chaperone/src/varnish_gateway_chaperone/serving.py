@@ -13,13 +13,15 @@ from varnish_gateway_chaperone.supervisor.tree import Backoff, how_it_ended
 from varnish_gateway_chaperone.varnish.cli import CliError, CliRefusedError
 from varnish_gateway_chaperone.varnish.daemon import PortInUseError, Program, StartError, Varnishd, ports_in_use
 from varnish_gateway_chaperone.varnish.ghost import Ghost, GhostError
-from varnish_gateway_chaperone.varnish.statistics import Statistics, StatisticsError, live
+from varnish_gateway_chaperone.varnish.statistics import Counters, Statistics, StatisticsError, live
 from varnish_gateway_chaperone.varnish.vcl import VclError
 from varnish_gateway_common.files import write_if_changed
 from varnish_gateway_common.report import Refusal
 
 LOOK_SECONDS: Final = 0.5
 SESSIONS_POLL_SECONDS: Final = 0.1
+EMPTY_LOOKS: Final = 3
+"""A connection that a client has just opened may not be counted yet."""
 ACTIVITY: Final = ("MEMPOOL.sess*.live", "MEMPOOL.req*.live", "MAIN.client_req")
 
 
@@ -246,19 +248,21 @@ class Serving:
                     await varnishd.cli.command("param.set", "timeout_idle", str(seconds))
                 case drain.AwaitNoSessions():
                     await self._await_no_sessions(step)
-        except (CliError, GhostError, StatisticsError) as error:
+        except (CliError, GhostError) as error:
             self._log.warning("a step of the drain failed", step=type(step).__name__, reason=str(error))
 
     async def _await_no_sessions(self, step: drain.AwaitNoSessions) -> None:
         end = quiet_since = time.monotonic()
         end += step.seconds
         before = -1
+        empty = 0
         while not self.hasten.is_set():
-            counters = await self._statistics.read(*ACTIVITY)
-            now, requests = time.monotonic(), counters.get("MAIN.client_req", 0)
-            if live(counters, "sess") == 0:
+            counters = await self._activity()
+            now, requests = time.monotonic(), counters.get("MAIN.client_req", before)
+            empty = empty + 1 if counters and not live(counters, "sess") else 0
+            if empty == EMPTY_LOOKS:
                 return
-            if requests != before or live(counters, "req"):
+            if not counters or requests != before or live(counters, "req"):
                 before, quiet_since = requests, now
             if now - quiet_since >= step.quiet_seconds:
                 self._log.info(f"{live(counters, 'sess')} idle connections are closed")
@@ -267,6 +271,14 @@ class Serving:
                 self._log.warning(f"{live(counters, 'sess')} connections are cut: not ended within {step.seconds:g} s")
                 return
             await self._pause(SESSIONS_POLL_SECONDS)
+
+    async def _activity(self) -> Counters:
+        """Empty when varnishstat fails: what is not known is no reason to cut anything."""
+        try:
+            return await self._statistics.read(*ACTIVITY)
+        except StatisticsError as error:
+            self._log.debug("varnishd's counters cannot be read", reason=str(error))
+            return {}
 
     async def _pause(self, seconds: float) -> None:
         """Wait, unless somebody is in haste."""
