@@ -103,7 +103,7 @@ class Rig:
         self.ghost = FakeGhost(paths.ghost_candidate)
         varnishd = program("VARNISH_GATEWAY_VARNISHD")
         statistics = Varnishstat(Path(varnishd), paths.workdir)
-        times = DrainTimes(deadline_seconds=1)
+        times = DrainTimes(deadline_seconds=0.5)
         launcher = Program(varnishd, paths, self.address)
         self.serving = Serving(launcher, self.ghost, statistics, self.lines.log, self.news.set, times)
         names = NameWatch(FakeResolver({}), self.news.set, self.lines.log)
