@@ -31,7 +31,10 @@ fn hosts(size: usize) -> String {
 /// All rules of one host, each with a prefix of its own.
 fn prefixes(size: usize) -> String {
     let places = (0..size).map(|place| place.to_string()).collect::<Vec<_>>().join(",");
-    routing(&format!(r#"{{"hostname":"h1.example.com","rules":[{places}]}}"#), (0..size).map(|place| format!("/p{place}/x")))
+    routing(
+        &format!(r#"{{"hostname":"h1.example.com","rules":[{places}]}}"#),
+        (0..size).map(|place| format!("/p{place}/x")),
+    )
 }
 
 fn routing(hosts: &str, paths: impl Iterator<Item = String>) -> String {
@@ -85,9 +88,16 @@ fn parse_and_compile(bencher: Bencher, size: usize) {
 /// Every rule with an expression of its own.
 #[divan::bench(args = [10, 1_000])]
 fn compile_expressions(bencher: Bencher, size: usize) {
-    let text = hosts(size).replace(r#""path":{"value":"/"}"#, r#""path":{"type":"RegularExpression","value":"/a@/[a-z]+"}"#);
+    let text =
+        hosts(size).replace(r#""path":{"value":"/"}"#, r#""path":{"type":"RegularExpression","value":"/a@/[a-z]+"}"#);
     let mut place = 0;
-    let text: String = text.split('@').flat_map(|part| { place += 1; [part.to_owned(), place.to_string()] }).collect();
+    let text: String = text
+        .split('@')
+        .flat_map(|part| {
+            place += 1;
+            [part.to_owned(), place.to_string()]
+        })
+        .collect();
     let text = text.trim_end_matches(char::is_numeric).to_owned();
     bencher.counter(ItemsCount::new(size)).bench_local(|| Compiler::default().compile(black_box(&text)).unwrap());
 }

@@ -108,7 +108,9 @@ impl<'a> Build<'a> {
     }
 
     fn values(&mut self, wired: &[wire::ValueMatch], is_lower: bool, problems: &mut Problems) -> Box<[ValueMatch]> {
-        let name = |name: &str| if is_lower { name.to_ascii_lowercase() } else { name.to_owned() };
+        let name = |name: &str| {
+            if is_lower { name.to_ascii_lowercase() } else { name.to_owned() }
+        };
         wired
             .iter()
             .map(|value| ValueMatch { name: name(&value.name).into_bytes().into(), test: self.test(value, problems) })

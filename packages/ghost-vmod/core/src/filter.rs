@@ -95,7 +95,10 @@ impl HeaderEdit {
 pub enum PathRewrite {
     Full(Box<[u8]>),
     /// In place of the matched prefix, which is kept without its trailing slash.
-    Prefix { matched: Box<[u8]>, replacement: Box<[u8]> },
+    Prefix {
+        matched: Box<[u8]>,
+        replacement: Box<[u8]>,
+    },
 }
 
 impl PathRewrite {

@@ -28,7 +28,9 @@ pub fn entry(input: &[u8]) -> Result<usize, String> {
         endpoints.set(wired)?.pick(0);
     }
     let malformed = |_| "malformed".to_owned();
-    let Ok(target) = normalise::target(b"GET", target) else { return Ok(routing.rules().len()) };
+    let Ok(target) = normalise::target(b"GET", target) else {
+        return Ok(routing.rules().len());
+    };
     let host = normalise::host(target.authority.unwrap_or(host)).map_err(malformed).ok();
     let (path, query) = (target.path(), target.query());
     let request = Request { method: b"GET", host: host.as_deref(), path, query, fields: &NoFields };

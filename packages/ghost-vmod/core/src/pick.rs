@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn the_busiest_place_is_avoided() {
-        assert!(numbers().all(|random| least_of_two(random, 2, |place| 1 - place as u32) == Some(1)));
+        assert!(numbers().all(|random| least_of_two(random, 2, |place| u32::from(place == 0)) == Some(1)));
         assert_eq!(least_of_two(7, 0, |_| 0), None);
         assert_eq!(least_of_two(7, 1, |_| 9), Some(0));
     }

@@ -1,15 +1,21 @@
 //! Where a redirect leads (HTTPRequestRedirectFilter).
 
+use std::borrow::Cow;
+
 use crate::{
+    key::write_decimal,
     request::Request,
     routing::{Redirect, Socket},
 };
 
+/// What the scheme, the port and the question mark take.
+const ORIGIN_BYTES: usize = 16;
+
 impl Redirect {
     /// The Location of the answer to a request that came in on that socket.
     pub fn location<F>(&self, socket: &Socket, request: &Request<F>) -> Vec<u8> {
-        let mut location = self.origin(socket, request.host);
-        let path = self.path.as_ref().map_or_else(|| request.path.to_vec(), |path| path.apply(request.path));
+        let mut location = self.origin(socket, request);
+        let path = self.path.as_ref().map_or(Cow::Borrowed(request.path), |path| Cow::Owned(path.apply(request.path)));
         if location.is_empty() {
             // Without a host the reference is relative; "//x" would name one.
             let slashes = path.iter().take_while(|byte| **byte == b'/').count();
@@ -25,13 +31,17 @@ impl Redirect {
     }
 
     /// `http://a.test:8080`; empty when nobody names a host, which only HTTP/1.0 allows.
-    fn origin(&self, socket: &Socket, host: Option<&[u8]>) -> Vec<u8> {
-        let Some(host) = self.hostname.as_ref().map(|name| name.as_bytes()).or(host) else { return Vec::new() };
+    fn origin<F>(&self, socket: &Socket, request: &Request<F>) -> Vec<u8> {
+        let host = self.hostname.as_ref().map(|name| name.as_bytes()).or(request.host);
+        let Some(host) = host else { return Vec::new() };
+        let room = host.len() + request.path.len() + request.query.map_or(0, <[u8]>::len) + ORIGIN_BYTES;
+        let mut origin = Vec::with_capacity(room);
         let is_https = self.is_https.unwrap_or(socket.is_https);
-        let mut origin = if is_https { b"https://".to_vec() } else { b"http://".to_vec() };
+        origin.extend_from_slice(if is_https { b"https://" } else { b"http://" });
         origin.extend_from_slice(host);
         if let Some(port) = self.port_shown(socket, is_https) {
-            origin.extend_from_slice(format!(":{port}").as_bytes());
+            origin.push(b':');
+            write_decimal(usize::from(port), &mut origin);
         }
         origin
     }

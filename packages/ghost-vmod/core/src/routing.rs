@@ -106,4 +106,3 @@ pub struct Redirect {
     pub port: Option<u16>,
     pub path: Option<PathRewrite>,
 }
-

@@ -53,7 +53,9 @@ impl Routing {
     /// The first rule that matches: exact host, wildcards, any host, and in each by precedence.
     pub fn decide<F: Fields>(&self, socket: &[u8], request: &Request<F>) -> Verdict {
         let listener = self.socket(socket).and_then(|socket| socket.listeners.find(request.host));
-        let Some(listener) = listener else { return Verdict::NoListener };
+        let Some(listener) = listener else {
+            return Verdict::NoListener;
+        };
         let holds = |id| self.rule(id).conditions.hold(request);
         let rule = listener.hosts.covering(request.host).find_map(|paths| paths.find(request.path, holds));
         rule.map_or(Verdict::NoRoute, |id| self.rule(id).verdict(id))

@@ -61,12 +61,15 @@ fn every_case_holds() {
     }
     let (mut checked, mut failures) = (0, Vec::new());
     for case in folders(&cases) {
-        let Ok(requests) = fs::read_to_string(case.join("requests.yaml")) else { continue };
+        let Ok(requests) = fs::read_to_string(case.join("requests.yaml")) else {
+            continue;
+        };
         let mut gateways = gateways(&case.join("out"));
         if gateways.is_empty() {
             continue;
         }
-        let entries: Vec<Entry> = serde_yaml_ng::from_str(&requests).unwrap_or_else(|error| panic!("{}: {error}", case.display()));
+        let entries: Vec<Entry> =
+            serde_yaml_ng::from_str(&requests).unwrap_or_else(|error| panic!("{}: {error}", case.display()));
         for entry in entries.iter().filter(|entry| !entry.vcl) {
             checked += 1;
             if let Err(reason) = check(entry, &mut gateways) {
@@ -129,7 +132,8 @@ fn check_shares(wanted: &BTreeMap<String, f64>, outcomes: &[Outcome]) -> Result<
     let mut counts = BTreeMap::<String, f64>::new();
     for outcome in outcomes {
         let name = outcome.seen.as_ref().map_or_else(|| outcome.status.to_string(), |seen| seen.service.clone());
-        *counts.entry(name).or_default() += 1.0 / outcomes.len() as f64;
+        let all = u32::try_from(outcomes.len()).unwrap();
+        *counts.entry(name).or_default() += 1.0 / f64::from(all);
     }
     let names: BTreeSet<_> = wanted.keys().chain(counts.keys()).collect();
     let share = |of: &BTreeMap<String, f64>, name: &str| of.get(name).copied().unwrap_or_default();

@@ -2,7 +2,7 @@
 
 mod support;
 
-use ghost_core::{Compiler, Routing, Verdict, key::identity, request::Request};
+use ghost_core::{Compiler, Routing, RuleId, Verdict, key::identity, request::Request};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use support::Headers;
@@ -11,7 +11,8 @@ const HOSTNAMES: [&str; 7] = ["", "*.test", "*.a.test", "a.test", "x.a.test", "y
 const HOSTS: [&str; 7] = ["a.test", "x.a.test", "y.x.a.test", "z.y.x.a.test", "test", "b.example", "b.test"];
 
 fn path() -> impl Strategy<Value = String> {
-    proptest::collection::vec(prop_oneof!["a", "b", "ab", ""], 0..4).prop_map(|elements| format!("/{}", elements.join("/")))
+    proptest::collection::vec(prop_oneof!["a", "b", "ab", ""], 0..4)
+        .prop_map(|elements| format!("/{}", elements.join("/")))
 }
 
 fn value_matches(names: [&'static str; 2]) -> impl Strategy<Value = Vec<Value>> {
@@ -37,14 +38,17 @@ fn rule() -> impl Strategy<Value = Value> {
 fn listeners(rules: usize) -> impl Strategy<Value = Vec<Value>> {
     let hosts = proptest::sample::subsequence(&HOSTNAMES, 1..5).prop_flat_map(move |names| {
         let places: Vec<_> = (0..rules).collect();
-        proptest::collection::vec(proptest::sample::subsequence(places, 0..=rules), names.len()).prop_map(move |places| {
-            let host = |(name, places): (&&str, &Vec<usize>)| json!({"hostname": name, "rules": places});
-            names.iter().zip(&places).map(host).collect::<Vec<_>>()
-        })
+        proptest::collection::vec(proptest::sample::subsequence(places, 0..=rules), names.len()).prop_map(
+            move |places| {
+                let host = |(name, places): (&&str, &Vec<usize>)| json!({"hostname": name, "rules": places});
+                names.iter().zip(&places).map(host).collect::<Vec<_>>()
+            },
+        )
     });
     proptest::sample::subsequence(&HOSTNAMES, 0..4).prop_flat_map(move |names| {
         proptest::collection::vec(hosts.clone(), names.len()).prop_map(move |hosts| {
-            let listener = |(name, hosts): (&&str, &Vec<Value>)| json!({"name": name, "hostname": name, "hosts": hosts});
+            let listener =
+                |(name, hosts): (&&str, &Vec<Value>)| json!({"name": name, "hostname": name, "hosts": hosts});
             names.iter().zip(&hosts).map(listener).collect()
         })
     })
@@ -137,15 +141,17 @@ fn matches(rule: &Value, asked: &Asked) -> bool {
 }
 
 /// The listener with the most specific hostname, then its hosts from the most specific on, then the first rule.
-fn naive(routing: &Value, asked: &Asked) -> Option<Option<u32>> {
-    let listener = *covering(&routing["sockets"][0]["listeners"], asked.host).first()?;
+fn naive(routing: &Value, asked: &Asked) -> Verdict {
+    let listeners = covering(&routing["sockets"][0]["listeners"], asked.host);
+    let Some(listener) = listeners.first() else { return Verdict::NoListener };
     let hosts = covering(&listener["hosts"], asked.host);
     let places = hosts.iter().flat_map(|host| host["rules"].as_array().unwrap());
     let mut places = places.map(|place| usize::try_from(place.as_u64().unwrap()).unwrap());
-    Some(places.find(|place| matches(&routing["rules"][place], asked)).map(|place| u32::try_from(place).unwrap()))
+    let found = places.find(|place| matches(&routing["rules"][place], asked));
+    found.map_or(Verdict::NoRoute, |place| Verdict::Forward(RuleId(u32::try_from(place).unwrap())))
 }
 
-fn indexed(routing: &Routing, asked: &Asked) -> Option<Option<u32>> {
+fn indexed(routing: &Routing, asked: &Asked) -> Verdict {
     let request = Request {
         method: asked.method.as_bytes(),
         host: Some(asked.host.as_bytes()),
@@ -153,10 +159,7 @@ fn indexed(routing: &Routing, asked: &Asked) -> Option<Option<u32>> {
         query: asked.query.as_deref().map(str::as_bytes),
         fields: &asked.headers,
     };
-    match routing.decide(b"http-80", &request) {
-        Verdict::NoListener => None,
-        verdict => Some(verdict.rule().map(|id| id.0)),
-    }
+    routing.decide(b"http-80", &request)
 }
 
 proptest! {

@@ -39,17 +39,21 @@ fn fill(context: Context, mut answer: Message, asked: Message, is_error: bool) {
     }
     if let Some(location) = task.as_ref().and_then(|task| location(context, task, asked)) {
         answer.set("Location", &location);
-        if let Some(edit) = task.as_ref().and_then(|task| task.routed.as_ref()?.rule().filters.response_headers.as_ref()) {
+        if let Some(edit) =
+            task.as_ref().and_then(|task| task.routed.as_ref()?.rule().filters.response_headers.as_ref())
+        {
             edit.apply(&mut answer);
         }
     }
     answer.set("Content-Type", b"text/plain; charset=utf-8");
-    context.write_body(format!("{} {}\n", answer.status(), reason(answer.status())).as_bytes());
+    context.write_body(body(answer.status()));
 }
 
 fn location(context: Context, task: &Task, asked: Message) -> Option<Vec<u8>> {
     let routed = task.routed.as_ref()?;
-    let Action::Redirect(redirect) = &routed.rule().action else { return None };
+    let Action::Redirect(redirect) = &routed.rule().action else {
+        return None;
+    };
     let socket = routed.plan.routing.socket(context.socket())?;
     let host = host_of(asked);
     let (path, query) = split(asked.url());
@@ -57,27 +61,29 @@ fn location(context: Context, task: &Task, asked: Message) -> Option<Vec<u8>> {
     Some(redirect.location(socket, &request))
 }
 
-fn reason(status: u16) -> &'static str {
+fn body(status: u16) -> &'static [u8] {
     match status {
-        301 => "Moved Permanently",
-        302 => "Found",
-        303 => "See Other",
-        307 => "Temporary Redirect",
-        308 => "Permanent Redirect",
-        400 => "Bad Request",
-        404 => "Not Found",
-        500 => "Internal Server Error",
-        502 => "Bad Gateway",
-        503 => "Service Unavailable",
-        504 => "Gateway Timeout",
-        _ => "",
+        301 => b"301 Moved Permanently\n",
+        302 => b"302 Found\n",
+        303 => b"303 See Other\n",
+        307 => b"307 Temporary Redirect\n",
+        308 => b"308 Permanent Redirect\n",
+        400 => b"400 Bad Request\n",
+        404 => b"404 Not Found\n",
+        500 => b"500 Internal Server Error\n",
+        502 => b"502 Bad Gateway\n",
+        503 => b"503 Service Unavailable\n",
+        504 => b"504 Gateway Timeout\n",
+        _ => b"error\n",
     }
 }
 
 /// The response filters of the route, once an answer.
 pub fn deliver(context: Context) {
     panic_if_asked(context, "deliver");
-    let Some(mut answer) = context.response() else { return };
+    let Some(mut answer) = context.response() else {
+        return;
+    };
     if let Some(task) = context.known_task()
         && let Some(edit) = task.routed.as_ref().and_then(|routed| routed.rule().filters.response_headers.as_ref())
     {

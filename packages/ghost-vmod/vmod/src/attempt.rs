@@ -25,7 +25,9 @@ const UNAVAILABLE: u16 = 503;
 /// Returns the status to answer with in place of a backend, or 0.
 pub fn fetch(context: Context) -> u16 {
     // A backend of the user's own choice is none of our business.
-    let Some(route) = context.route() else { return 0 };
+    let Some(route) = context.route() else {
+        return 0;
+    };
     panic_if_asked(context, "fetch");
     let status = match &route.routed {
         Some(routed) => attempt(context, routed, &route.pool),
@@ -77,7 +79,9 @@ fn pick(context: Context, routed: &Routed, forward: &Forward, pool: &Arc<Pool>) 
 
 /// Applies the filters, and pins the endpoint until the fetch is over.
 fn send(context: Context, routed: &Routed, forward: &Forward, mut picked: Picked) -> u16 {
-    let (Some(request), Some(task)) = (context.backend_request(), context.task()) else { return UNAVAILABLE };
+    let (Some(request), Some(task)) = (context.backend_request(), context.task()) else {
+        return UNAVAILABLE;
+    };
     let rule = routed.rule();
     // Only user VCL that rolls the request back brings a client's own field here.
     if request.value(b"x-gateway-route") != Some(rule.header.value()) {
@@ -107,8 +111,12 @@ fn apply(filters: &Filters, mut request: Message) {
 /// What user VCL changed besides stays.
 fn undo_filters(context: Context, routed: &Routed, forward: &Forward) {
     let messages = (context.backend_request(), context.original_backend_request(), context.known_task());
-    let (Some(request), Some(original), Some(task)) = messages else { return };
-    let Some(picked) = task.picked.take() else { return };
+    let (Some(request), Some(original), Some(task)) = messages else {
+        return;
+    };
+    let Some(picked) = task.picked.take() else {
+        return;
+    };
     let filters = [&routed.rule().filters, &forward.backends[picked.place].filters];
     for name in filters.iter().flat_map(|filters| filters.request_names()) {
         request.restore(name, original);
@@ -133,10 +141,15 @@ pub fn pipe(context: Context) -> u16 {
 
 /// vcl_backend_response: the response filters of the backend that was picked.
 pub fn response(context: Context) {
-    let (Some(mut response), Some(task)) = (context.backend_response(), context.known_task()) else { return };
-    let (Some(routed), Some(picked)) = (&task.routed, &task.picked) else { return };
+    let (Some(mut response), Some(task)) = (context.backend_response(), context.known_task()) else {
+        return;
+    };
+    let (Some(routed), Some(picked)) = (&task.routed, &task.picked) else {
+        return;
+    };
     if let Action::Forward(forward) = &routed.rule().action
-        && let Some(edit) = forward.backends.get(picked.place).and_then(|backend| backend.filters.response_headers.as_ref())
+        && let Some(edit) =
+            forward.backends.get(picked.place).and_then(|backend| backend.filters.response_headers.as_ref())
     {
         edit.apply(&mut response);
     }

@@ -9,7 +9,12 @@ use std::{
 
 use varnish::ffi::{self, vrt_ctx};
 
-use crate::{director::Route, message::Message, task::Task, varnish_abi::{VCL_MET_RECV, VRT_r_local_socket}};
+use crate::{
+    director::Route,
+    message::Message,
+    task::Task,
+    varnish_abi::{VCL_MET_RECV, VRT_r_local_socket},
+};
 
 /// A live `vrt_ctx`; what it hands out lives as long as the task.
 #[derive(Clone, Copy)]

@@ -4,8 +4,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Serialize, Serializer};
 
-#[derive(Default)]
 pub struct Count(AtomicU64);
+
+impl Count {
+    const fn zero() -> Self {
+        Self(AtomicU64::new(0))
+    }
+}
 
 impl Serialize for Count {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -29,17 +34,15 @@ pub struct Counts {
     pub without_endpoint: Count,
 }
 
-const ZERO: Count = Count(AtomicU64::new(0));
-
 pub static COUNTS: Counts = Counts {
-    forwarded: ZERO,
-    redirected: ZERO,
-    not_found: ZERO,
-    refused: ZERO,
-    malformed: ZERO,
-    unavailable: ZERO,
-    without_backend: ZERO,
-    without_endpoint: ZERO,
+    forwarded: Count::zero(),
+    redirected: Count::zero(),
+    not_found: Count::zero(),
+    refused: Count::zero(),
+    malformed: Count::zero(),
+    unavailable: Count::zero(),
+    without_backend: Count::zero(),
+    without_endpoint: Count::zero(),
 };
 
 pub fn count(count: &Count) {

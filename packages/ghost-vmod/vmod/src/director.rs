@@ -112,4 +112,3 @@ unsafe extern "C" fn destroy(director: VCL_BACKEND) {
     let route = unsafe { (*director.0).priv_.cast::<Route>() };
     _ = catch_unwind(AssertUnwindSafe(|| drop(unsafe { Box::from_raw(route) })));
 }
-

@@ -24,7 +24,9 @@ struct Status<'a> {
 
 /// Does what is asked and keeps the body for vcl_synth; returns the status.
 pub fn internal(tables: &Tables, context: Context) -> u16 {
-    let Some(request) = context.request() else { return 503 };
+    let Some(request) = context.request() else {
+        return 503;
+    };
     let (method, path) = (request.method(), request.url());
     let (status, body) = match (path, method) {
         (b"/.varnish-ghost/reload", b"POST") => reload(tables, context),
@@ -38,7 +40,9 @@ pub fn internal(tables: &Tables, context: Context) -> u16 {
         }
         _ => (404, error("there is no such thing")),
     };
-    let Some(task) = context.task() else { return 503 };
+    let Some(task) = context.task() else {
+        return 503;
+    };
     task.body = Some(body + "\n");
     status
 }

@@ -69,6 +69,7 @@ thread_local! {
 }
 
 /// Routes the requests of a Gateway.
+#[allow(clippy::missing_safety_doc, reason = "the macro wants `unsafe` where a VCL type is returned; Varnish calls it")]
 #[varnish::vmod]
 mod ghost {
     use std::ptr;

@@ -1,6 +1,6 @@
 //! A request or an answer of Varnish's, read and changed in place.
 
-use std::{ffi::c_int, marker::PhantomData, slice};
+use std::{ffi::c_char, marker::PhantomData, slice};
 
 use ghost_core::{
     filter::{EditFields, Field},
@@ -68,7 +68,7 @@ impl<'a> Message<'a> {
 
     /// The target; nothing happens when the workspace is full, which Varnish answers with 503.
     pub fn set_url(self, url: &[u8]) {
-        if let Some(copy) = self.copy(url) {
+        if let Some(copy) = self.copy(&[url]) {
             // SAFETY: `copy` ends with a zero byte and lives in the message's workspace.
             unsafe { ffi::http_SetH(self.http, ffi::HTTP_HDR_URL, copy) }
         }
@@ -77,11 +77,11 @@ impl<'a> Message<'a> {
     /// A field from its name and value.
     pub fn set(mut self, name: &str, value: &[u8]) {
         self.remove(name.as_bytes());
-        self.append(&[name.as_bytes(), b": ", value].concat());
+        self.append(&[name.as_bytes(), b": ", value]);
     }
 
-    fn append(self, line: &[u8]) {
-        if let Some(copy) = self.copy(line) {
+    fn append(self, parts: &[&[u8]]) {
+        if let Some(copy) = self.copy(parts) {
             // SAFETY: `copy` ends with a zero byte and lives in the message's workspace.
             unsafe { ffi::http_SetHeader(self.http, copy) }
         }
@@ -110,17 +110,21 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// The text in the workspace, with a zero byte after it.
-    fn copy(self, text: &[u8]) -> Option<*const std::ffi::c_char> {
-        let bytes = c_int::try_from(text.len()).ok()?;
-        // SAFETY: `ws` is the message's; WS_Alloc gives `bytes` + 1 bytes or null.
+    /// The parts as one text in the workspace, with a zero byte after it.
+    fn copy(self, parts: &[&[u8]]) -> Option<*const c_char> {
+        let bytes = u32::try_from(parts.iter().map(|part| part.len()).sum::<usize>()).ok()?;
+        // SAFETY: `ws` is the message's; WS_Alloc gives as many bytes as it is asked for, or null.
         unsafe {
-            let room = ffi::WS_Alloc((*self.http).ws, u32::try_from(bytes).ok()? + 1).cast::<u8>();
+            let room = ffi::WS_Alloc((*self.http).ws, bytes.checked_add(1)?).cast::<u8>();
             if room.is_null() {
                 return None;
             }
-            room.copy_from_nonoverlapping(text.as_ptr(), text.len());
-            room.add(text.len()).write(0);
+            let mut end = room;
+            for part in parts {
+                end.copy_from_nonoverlapping(part.as_ptr(), part.len());
+                end = end.add(part.len());
+            }
+            end.write(0);
             Some(room.cast())
         }
     }
@@ -153,7 +157,7 @@ impl EditFields for Message<'_> {
     }
 
     fn add(&mut self, field: &Field) {
-        self.append(&field.line()[..field.line().len() - 1]);
+        self.append(&[&field.line()[..field.line().len() - 1]]);
     }
 }
 

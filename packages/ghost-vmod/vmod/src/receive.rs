@@ -1,6 +1,6 @@
 //! vcl_recv: what a request is, and where it goes.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use ghost_core::{
     Verdict,
@@ -15,7 +15,7 @@ use crate::{
     message::Message,
     panic_if_asked,
     table::Tables,
-    task::Routed,
+    task::{Routed, Task},
 };
 
 /// Answered when there is no configuration, or no room to work in.
@@ -24,21 +24,29 @@ const MALFORMED: u16 = 400;
 
 /// Returns the status to refuse with at once, or 0.
 pub fn receive(tables: &Tables, context: Context) -> u16 {
-    tables.nowhere().hint(context);
     panic_if_asked(context, "receive");
+    // Until there is a hint, Varnish's default holds: the preamble's backend that is none.
     let (Some(request), Some(task)) = (context.request(), context.task()) else { return UNAVAILABLE };
-    task.routed = None;
-    task.answer = MALFORMED;
-    if normalise(context, request).is_err() {
+    // What a panic or a full workspace leaves behind.
+    *task = Task { answer: UNAVAILABLE, ..Task::default() };
+    let Ok(host) = normalise(context, request) else {
+        tables.nowhere().hint(context);
         count(&COUNTS.malformed);
+        task.answer = MALFORMED;
         return MALFORMED;
+    };
+    let answer = route(tables, context, request, host.as_deref());
+    if request.is_overflowed() {
+        return UNAVAILABLE;
     }
-    task.answer = route(tables, context, request);
-    if request.is_overflowed() { UNAVAILABLE } else { 0 }
+    if let Some(task) = context.known_task() {
+        task.answer = answer;
+    }
+    0
 }
 
-/// Brings the target into one form, makes the host of an absolute-form target the Host, and checks it.
-fn normalise(context: Context, request: Message) -> Result<(), Malformed> {
+/// Brings the target into one form, makes the host of an absolute-form target the Host; returns the host's name.
+fn normalise<'a>(context: Context<'a>, request: Message<'a>) -> Result<Option<Cow<'a, [u8]>>, Malformed> {
     let url = request.url();
     let target = normalise::target(request.method(), url)?;
     if target.text.as_ptr() != url.as_ptr() {
@@ -49,18 +57,19 @@ fn normalise(context: Context, request: Message) -> Result<(), Malformed> {
     }
     let mut hosts = request.values(b"host");
     match (hosts.next().filter(|host| !host.is_empty()), hosts.next()) {
-        (Some(host), None) => normalise::host(host).map(|_| ()),
+        (Some(host), None) => normalise::host(host).map(Some),
         // HTTP/1.0 knows no Host; an ESI include has its parent's.
-        (None, None) if !request.is_http_1_1() || !context.is_top() => Ok(()),
+        (None, None) if !request.is_http_1_1() || !context.is_top() => Ok(None),
         _ => Err(Malformed),
     }
 }
 
 /// Finds the rule, makes its director the request's, and says so in X-Gateway-*.
-fn route(tables: &Tables, context: Context, mut request: Message) -> u16 {
+fn route(tables: &Tables, context: Context, mut request: Message, host: Option<&[u8]>) -> u16 {
     request.remove_beginning(b"x-gateway-");
     let table = tables.newest(context);
     let Some(plan) = &table.plan else {
+        tables.nowhere().hint(context);
         count(&COUNTS.unavailable);
         return UNAVAILABLE;
     };
@@ -68,27 +77,34 @@ fn route(tables: &Tables, context: Context, mut request: Message) -> u16 {
     if let Some(socket) = plan.routing.socket(socket) {
         request.add(&socket.header);
     }
-    let host = host_of(request);
     let (path, query) = split(request.url());
-    let asked = Request { method: request.method(), host: host.as_deref(), path, query, fields: &request };
-    let verdict = plan.routing.decide(socket, &asked);
+    let verdict =
+        plan.routing.decide(socket, &Request { method: request.method(), host, path, query, fields: &request });
+    count_verdict(verdict);
+    let Some((id, director)) = verdict.rule().and_then(|id| Some((id, table.director(id)?))) else {
+        tables.nowhere().hint(context);
+        return verdict.status();
+    };
+    director.hint(context);
+    request.add(&plan.routing.rule(id).header);
+    let Some(task) = context.task() else {
+        return UNAVAILABLE;
+    };
+    task.routed = Some(Routed { plan: Arc::clone(plan), id });
+    verdict.status()
+}
+
+fn count_verdict(verdict: Verdict) {
     count(match verdict {
         Verdict::NoListener | Verdict::NoRoute => &COUNTS.not_found,
         Verdict::Forward(_) => &COUNTS.forwarded,
         Verdict::Redirect(..) => &COUNTS.redirected,
         Verdict::Refuse(_) => &COUNTS.refused,
     });
-    if let Some((id, director)) = verdict.rule().and_then(|id| Some((id, table.director(id)?))) {
-        director.hint(context);
-        request.add(&plan.routing.rule(id).header);
-        let Some(task) = context.task() else { return UNAVAILABLE };
-        task.routed = Some(Routed { plan: Arc::clone(plan), id });
-    }
-    verdict.status()
 }
 
 /// The name in Host, as routing compares it.
-pub fn host_of(request: Message<'_>) -> Option<std::borrow::Cow<'_, [u8]>> {
+pub fn host_of(request: Message<'_>) -> Option<Cow<'_, [u8]>> {
     normalise::host(request.value(b"host")?).ok()
 }
 
@@ -100,9 +116,12 @@ pub fn split(url: &[u8]) -> (&[u8], Option<&[u8]>) {
 
 /// Whether the request wants to become a WebSocket: those are piped, nothing else is.
 pub fn is_upgrade(context: Context) -> bool {
-    let Some(request) = context.request() else { return false };
+    let Some(request) = context.request() else {
+        return false;
+    };
     let has = |name: &[u8], token: &[u8]| {
-        let listed = |value: &[u8]| value.split(|byte| *byte == b',').any(|part| part.trim_ascii().eq_ignore_ascii_case(token));
+        let listed =
+            |value: &[u8]| value.split(|byte| *byte == b',').any(|part| part.trim_ascii().eq_ignore_ascii_case(token));
         request.values(name).any(listed)
     };
     request.method() == b"GET"
@@ -130,7 +149,9 @@ pub fn answer(tables: &Tables, context: Context) -> u16 {
 
 /// The texts that tell this request's answer from others.
 pub fn with_identity(context: Context, use_it: impl FnOnce([&[u8]; 4])) {
-    let Some(request) = context.request() else { return };
+    let Some(request) = context.request() else {
+        return;
+    };
     let host = host_of(request);
     let route = request.value(b"x-gateway-route").unwrap_or_default();
     use_it([context.socket(), route, host.as_deref().unwrap_or_default(), request.url()]);

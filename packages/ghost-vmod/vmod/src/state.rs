@@ -96,10 +96,9 @@ impl Loader {
                 Ok(summary)
             }
             Err(error) => {
-                let Current { plan, summary, .. } = &*before;
-                let error = Some(error);
-                publish(Current { plan: plan.clone(), summary: summary.clone(), error: error.clone() });
-                Err(error.unwrap_or_default())
+                let (plan, summary) = (before.plan.clone(), before.summary.clone());
+                publish(Current { plan, summary, error: Some(error.clone()) });
+                Err(error)
             }
         }
     }
@@ -147,5 +146,5 @@ fn on_large_stack<T: Send>(work: impl FnOnce() -> Result<T, String> + Send) -> R
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }

@@ -64,8 +64,7 @@ impl Tables {
     pub fn new(context: Context) -> Option<Self> {
         let pool = Arc::new(Pool::new(context.raw())?);
         let nowhere = Director::new(context.raw(), c"nowhere", Route { routed: None, pool: Arc::clone(&pool) })?;
-        let tables =
-            Self { table: ArcSwap::default(), seen: AtomicU64::new(0), turn: Mutex::default(), pool, nowhere };
+        let tables = Self { table: ArcSwap::default(), seen: AtomicU64::new(0), turn: Mutex::default(), pool, nowhere };
         tables.follow(context);
         Some(tables)
     }
@@ -103,13 +102,18 @@ impl Tables {
         }
         let plan = state::plan();
         if plan.as_ref().map(Arc::as_ptr) != self.table.load().plan.as_ref().map(Arc::as_ptr) {
-            let table = plan.clone().map_or_else(|| Some(Table::default()), |plan| Table::new(context, plan, &self.pool));
+            let table =
+                plan.clone().map_or_else(|| Some(Table::default()), |plan| Table::new(context, plan, &self.pool));
             // A VCL that cools down keeps its table for the requests that are still with it.
-            let Some(table) = table else { return context.log("no directors: the VCL cools down") };
+            let Some(table) = table else {
+                return context.log("no directors: the VCL cools down");
+            };
             graveyard::bury(self.table.swap(Arc::new(table)));
         }
         let addresses = |plan: &Arc<Plan>| -> HashSet<_, _> {
-            plan.all_endpoints().flat_map(|set| set.iter().map(|endpoint| endpoint.address).collect::<Vec<_>>()).collect()
+            plan.all_endpoints()
+                .flat_map(|set| set.iter().map(|endpoint| endpoint.address).collect::<Vec<_>>())
+                .collect()
         };
         self.pool.retain(|| plan.as_ref().map(addresses).unwrap_or_default());
         self.seen.store(version, Ordering::Release);

@@ -138,7 +138,9 @@ fn ask(address: SocketAddr, request: &[u8]) -> io::Result<(TcpStream, Head)> {
     loop {
         let head = Head::read(&backend, bytes)?;
         match head.status() {
-            None => return Err(io::Error::new(io::ErrorKind::InvalidData, "the backend does not speak HTTP/1")),
+            None => {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "the backend does not speak HTTP/1"));
+            }
             Some(100 | 102..=199) => bytes = head.bytes[head.length..].to_vec(),
             Some(_) => return Ok((backend, head)),
         }

@@ -58,9 +58,8 @@ fn target(workspace: &Path) -> PathBuf {
 /// All of them, or those whose names hold what VTC says.
 fn vtcs(folder: &Path) -> Vec<PathBuf> {
     let wanted = env::var("VTC").unwrap_or_default();
-    let is_wanted = |path: &PathBuf| {
-        path.extension() == Some(OsStr::new("vtc")) && path.to_string_lossy().contains(&wanted)
-    };
+    let is_wanted =
+        |path: &PathBuf| path.extension() == Some(OsStr::new("vtc")) && path.to_string_lossy().contains(&wanted);
     let files = fs::read_dir(folder).expect("the folder of this file");
     let mut found: Vec<_> = files.map(|file| file.expect("a readable folder").path()).filter(is_wanted).collect();
     found.sort();

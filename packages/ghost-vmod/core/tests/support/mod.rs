@@ -19,7 +19,8 @@ pub struct Headers(pub Vec<(String, String)>);
 impl Headers {
     /// All values of that name, joined as a server would.
     pub fn joined(&self, name: &str) -> Option<String> {
-        let values: Vec<_> = self.0.iter().filter(|field| field.0.eq_ignore_ascii_case(name)).map(|field| &*field.1).collect();
+        let values: Vec<_> =
+            self.0.iter().filter(|field| field.0.eq_ignore_ascii_case(name)).map(|field| &*field.1).collect();
         (!values.is_empty()).then(|| values.join(","))
     }
 }
