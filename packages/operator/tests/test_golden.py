@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from varnish_gateway_operator.state import dumped
 from varnish_gateway_operator.translate import Memory, Plan, translate
 from varnish_gateway_operator.translate.vcl import concatenated
 
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+"""For certificates; any time before 2090 makes the same of the cases."""
 CASES = Path(__file__).parents[3] / "e2e" / "cases"
 
 
@@ -28,6 +31,8 @@ def documents(source: FolderSource, plan: Plan) -> dict[str, str]:
         found[f"{folder}/{names.ROUTING}"] = Routing.from_json(gateway.routing).to_pretty_json()
         if gateway.pod:
             found[f"{folder}/{names.POD}"] = gateway.pod.to_pretty_json()
+        if gateway.certificates.sockets:
+            found[f"{folder}/{names.CERTIFICATES}"] = gateway.certificates.to_pretty_json()
         if gateway.vcl not in (None, default):
             found[f"{folder}/{names.VCL}"] = gateway.vcl
     return found
@@ -46,7 +51,7 @@ def statuses(source: FolderSource, plan: Plan) -> dict[str, Any]:
 def translated(case: Path, folder: Path) -> dict[str, str]:
     shutil.copy(case / "in.yaml", folder)
     source = FolderSource(folder)
-    plan = translate(source.read(), {}, options(), Memory())
+    plan = translate(source.read(), {}, options(), Memory(), NOW)
     for gateway in plan.gateways.values():
         assert Routing.from_json(gateway.routing).to_json() == gateway.routing, "routing.json is not canonical"
     return documents(source, plan)

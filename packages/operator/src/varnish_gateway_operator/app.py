@@ -3,7 +3,7 @@
 import gc
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ from varnish_gateway_operator.files import FolderSource, Mistake
 from varnish_gateway_operator.packaged import vcl_parts
 from varnish_gateway_operator.snapshot import Snapshot
 from varnish_gateway_operator.state import StateFolder
-from varnish_gateway_operator.translate import Memory, Options, Plan, Reports, translate
+from varnish_gateway_operator.translate import CertificateMemory, Memory, Options, Plan, Reports, translate
 
 log = structlog.get_logger()
 
@@ -46,8 +46,11 @@ class Rounds:
     state: StateFolder
     options: Options
     memory: Memory = field(default_factory=Memory)
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     _done: tuple[Snapshot, Reports] | None = None
     """Of the last round whose documents were written."""
+    _changes_at: datetime | None = None
+    """When the time alone would make a difference."""
     _unwritten: Plan | None = None
     """The plan whose statuses are not all written."""
     _told: frozenset[Mistake] = frozenset()
@@ -59,24 +62,26 @@ class Rounds:
     def run(self) -> None:
         """One round; nothing happens when nothing changed. Raises OSError when STATE or the folder fail."""
         snapshot, reports = self.source.read(), self.state.reports()
-        if self._done is None or self._done[0] is not snapshot or self._done[1] != reports:
-            self._translate(snapshot, reports)
+        now = self.clock()
+        is_due = self._changes_at is not None and now >= self._changes_at
+        if is_due or self._done is None or self._done[0] is not snapshot or self._done[1] != reports:
+            self._translate(snapshot, reports, now)
         if self._unwritten:
             self._write_statuses(self._unwritten)
 
-    def _translate(self, snapshot: Snapshot, reports: Reports) -> None:
+    def _translate(self, snapshot: Snapshot, reports: Reports, now: datetime) -> None:
         """Documents first: they are what traffic waits for."""
         self._done = None
         self._tell_mistakes()
-        plan = translate(snapshot, reports, self.options, self.memory)
+        plan = translate(snapshot, reports, self.options, self.memory, now)
         done = self.state.write_gateways(plan, is_complete=not self.source.mistakes)
         log.info(_sentence(snapshot, plan, done))
-        self._done, self._unwritten = (snapshot, reports), plan
+        self._done, self._unwritten, self._changes_at = (snapshot, reports), plan, plan.changes_at
 
     def _write_statuses(self, plan: Plan) -> None:
         """Some at a time, for an edit must not wait until thousands of files are written."""
         is_complete = not self.source.mistakes
-        if self.state.write_statuses(plan, is_complete=is_complete, now=_now(), most=STATUSES_AT_A_TIME):
+        if self.state.write_statuses(plan, is_complete=is_complete, now=_text(self.clock()), most=STATUSES_AT_A_TIME):
             self.state.write_mistakes(self.source.mistakes, self.source.root)
             self._unwritten = None
 
@@ -122,7 +127,9 @@ def watch(folder: Path, out: Path, stop: threading.Event) -> None:
 
 
 def _rounds(folder: Path, out: Path) -> Rounds:
-    return Rounds(FolderSource(folder), StateFolder(out), options())
+    state = StateFolder(out)
+    memory = Memory(certificates=CertificateMemory(written=state.certificates()))
+    return Rounds(FolderSource(folder), state, options(), memory)
 
 
 def _guarded(rounds: Rounds, stop: threading.Event) -> None:
@@ -179,5 +186,5 @@ def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _text(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

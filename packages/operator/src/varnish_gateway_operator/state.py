@@ -1,13 +1,15 @@
 """The STATE folder: what a cluster would be given, as files.
 
 STATE/<namespace>/<gateway>/routing.json, main.vcl, pod.json     written here
+STATE/<namespace>/<gateway>/certificates.json, certificates/     written here
 STATE/<namespace>/<gateway>/report.json                          read here, written by the gateway's process
 STATE/status/<kind>/<namespace>/<name>.yaml                      statuses
 STATE/status/mistakes.yaml                                       what could not be read
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -34,6 +36,7 @@ except ImportError:  # a PyYAML built without libyaml: the same, slower
     from yaml import SafeDumper, SafeLoader  # type: ignore[assignment]
 
 MISTAKES: Final = "mistakes.yaml"
+PEM: Final = ".pem"
 
 
 class _Dumper(SafeDumper):
@@ -50,6 +53,8 @@ class StateFolder:
     root: Path
     _statuses: dict[StatusKey, ObjectStatus] = field(default_factory=dict)
     _gateways: set[Key] = field(default_factory=set)
+    _certificates: dict[Key, bytes] = field(default_factory=dict)
+    """The indexes whose files are known to be there."""
 
     def write_gateways(self, plan: Plan, *, is_complete: bool) -> list[str]:
         """Write what changed, remove what is gone; a name for each thing done. Raises OSError.
@@ -106,10 +111,19 @@ class StateFolder:
                 continue
         return found
 
+    def certificates(self) -> dict[str, bytes]:
+        """The certificates that were written before, by name; one that cannot be read is as good as none."""
+        found = {}
+        for path in self.root.glob(f"*/*/{names.CERTIFICATE_FOLDER}/*{PEM}"):
+            with suppress(OSError):
+                found[path.name.removesuffix(PEM)] = path.read_bytes()
+        return found
+
     def _folder(self, key: Key) -> Path:
         return self.root / key[0] / key[1]
 
     def _write(self, key: Key, gateway: GatewayPlan) -> Iterator[str]:
+        yield from self._write_certificates(key, gateway)
         documents = {
             names.ROUTING: gateway.routing,
             names.VCL: None if gateway.vcl is None else gateway.vcl.encode(),
@@ -118,6 +132,22 @@ class StateFolder:
         for name, content in documents.items():
             if content is not None and write_if_changed(self._folder(key) / name, content):
                 yield name
+
+    def _write_certificates(self, key: Key, gateway: GatewayPlan) -> Iterator[str]:
+        """Files, then their index, then away with the files that it does not name."""
+        index, folder = self._folder(key) / names.CERTIFICATES, self._folder(key) / names.CERTIFICATE_FOLDER
+        content = gateway.certificates.to_json()
+        is_there = index.exists()
+        if not is_there and not gateway.certificates.sockets:
+            return  # a Gateway without HTTPS has no use for it
+        if is_there and self._certificates.get(key) == content == index.read_bytes():
+            return
+        for name, pem in gateway.certificate_files.items():
+            write_private(folder / f"{name}{PEM}", pem)
+        if write_if_changed(index, content):
+            yield names.CERTIFICATES
+        _remove_others(folder, gateway.certificate_files)
+        self._certificates[key] = content
 
     def _known_gateways(self) -> Iterator[Key]:
         """Folders whose routing.json is ours, by what it says."""
@@ -130,7 +160,9 @@ class StateFolder:
     def _remove(self, key: Key) -> None:
         """Our files, and the report about them; anything else in the folder stays, and then so does the folder."""
         folder = self._folder(key)
-        for name in (names.POD, names.VCL, names.REPORT, names.ROUTING):
+        _remove_others(folder / names.CERTIFICATE_FOLDER, ())
+        self._certificates.pop(key, None)
+        for name in (names.CERTIFICATES, names.POD, names.VCL, names.REPORT, names.ROUTING):
             (folder / name).unlink(missing_ok=True)
         for each in (folder, folder.parent):
             if not any(each.iterdir()):
@@ -153,6 +185,25 @@ class StateFolder:
         for path in (self.root / names.STATUS).glob("*/**/*.yaml") if is_complete else tuple(seen):
             if path not in wanted:
                 yield path, seen.get(path, ("", "", ""))
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """For nobody else to read. Not synced: it can be made again, and a thousand of them would take seconds."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_if_changed(path, content, is_durable=False)  # a new file is nobody else's to begin with
+    if path.stat().st_mode & 0o077:
+        path.chmod(0o600)
+
+
+def _remove_others(folder: Path, wanted: Collection[str]) -> None:
+    """All certificates but these, what a crash left half written among them; and the folder if it is empty then."""
+    if not folder.is_dir():
+        return
+    for path in folder.iterdir():
+        if path.name.removesuffix(PEM) not in wanted and path.is_file():
+            path.unlink(missing_ok=True)
+    if not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def document(resource: Resource, status: dict[str, Any]) -> bytes:

@@ -1,10 +1,15 @@
 """Kinds of Kubernetes itself: Service, EndpointSlice, Namespace, ConfigMap, Secret."""
 
-from typing import Annotated
+import base64
+from typing import Annotated, Final
 
-from pydantic import Field, StrictInt, StringConstraints
+from pydantic import BeforeValidator, Field, StrictInt, StringConstraints
+from pydantic_core import PydanticCustomError
 
 from varnish_gateway_operator.resources.base import Part, Port, Resource, Unread
+
+MAX_SECRET_TEXT: Final = 2 * 1024 * 1024
+"""Kubernetes' limit for a Secret is 1 MiB, before base64."""
 
 ExternalHostname = Annotated[
     str,
@@ -91,6 +96,32 @@ class Namespace(Resource):
     status: Unread = None
 
 
+def _decoded(data: object) -> dict[str, bytes]:
+    """From base64, with line breaks or without. No message tells a value, for it may be a key."""
+    return {key: _bytes_of_base64(key, text) for key, text in _texts(data).items()}
+
+
+def _encoded(data: object) -> dict[str, bytes]:
+    return {key: text.encode("utf-8", "surrogatepass") for key, text in _texts(data).items()}
+
+
+def _texts(data: object) -> dict[str, str]:
+    pairs = data.items() if isinstance(data, dict) else [(None, None)]
+    found = {key: text for key, text in pairs if isinstance(key, str) and isinstance(text, str)}
+    if len(found) < len(pairs):
+        raise PydanticCustomError("secret", "must map names to text")
+    if sum(len(text) for text in found.values()) > MAX_SECRET_TEXT:
+        raise PydanticCustomError("secret", "is larger than a Secret can be")
+    return found
+
+
+def _bytes_of_base64(key: str, text: str) -> bytes:
+    try:
+        return base64.b64decode(text.replace("\n", "").replace("\r", ""), validate=True)
+    except ValueError:
+        raise PydanticCustomError("secret", "the value of {key} is not base64", {"key": repr(key)[:80]}) from None
+
+
 class ConfigMap(Resource):
     data: dict[str, str] = {}
     binary_data: Unread = None
@@ -98,12 +129,12 @@ class ConfigMap(Resource):
 
 
 class Secret(Resource):
-    """The values are not kept: what is asked of a Secret here is whether it has a key."""
+    """Values are bytes; those of `stringData` count before those of `data`, as they do in Kubernetes."""
 
     type: str = "Opaque"
-    data: Annotated[dict[str, str], Field(repr=False)] = {}
-    string_data: Annotated[dict[str, str], Field(repr=False)] = {}
+    data: Annotated[dict[str, bytes], BeforeValidator(_decoded), Field(repr=False)] = {}
+    string_data: Annotated[dict[str, bytes], BeforeValidator(_encoded), Field(repr=False)] = {}
     immutable: Unread = None
 
-    def has(self, key: str) -> bool:
-        return key in self.data or key in self.string_data
+    def value(self, key: str) -> bytes | None:
+        return self.string_data.get(key, self.data.get(key))

@@ -55,8 +55,8 @@ class AllowedRoutes(Part):
 
 class ListenerTls(Part):
     mode: str = "Terminate"
-    certificate_refs: tuple[SecretObjectReference, ...] = ()
-    options: dict[str, str] = {}
+    certificate_refs: Annotated[tuple[SecretObjectReference, ...], Field(max_length=64)] = ()
+    options: Annotated[dict[str, str], Field(max_length=16)] = {}
 
 
 class ListenerFilter(Part):

@@ -1,9 +1,10 @@
 """GatewayClassParameters (gateway.varnish-software.com/v1alpha1, cluster-scoped): how a class's gateways are run."""
 
+import ipaddress
 import re
 from typing import Annotated, Self
 
-from pydantic import Field, StrictInt, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StrictBool, StrictInt, StringConstraints, model_validator
 
 from varnish_gateway_operator.resources.base import Namespace, ObjectName, Part, Resource, Unread
 
@@ -45,10 +46,41 @@ class ServiceParameters(Part):
     external_traffic_policy: str | None = None
 
 
+def _network(text: str) -> str:
+    """In its canonical form, always with a prefix length. Host bits are a mistake: which network was meant?"""
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError as error:
+        raise ValueError(f"{text[:80]!r} is not a network like 10.0.0.0/8 or 2001:db8::/32 ({error})") from None
+
+
+Network = Annotated[
+    str, StringConstraints(pattern=r"^[0-9A-Fa-f.:]+(/[0-9]{1,3})?$", max_length=64), AfterValidator(_network)
+]
+
+
+class Http2(Part):
+    """HTTP/2 apart from HTTPS listeners, which always have it."""
+
+    cleartext: StrictBool = False
+    """HTTP listeners speak HTTP/2 with prior knowledge (h2c) beside HTTP/1.1."""
+
+
+class ClientAddress(Part):
+    """Who the client is, where a load balancer or another proxy stands before the gateway."""
+
+    proxy_protocol: StrictBool = False
+    """Every connection begins with PROXY v1 or v2; one that does not is refused."""
+    trusted_networks: Annotated[tuple[Network, ...], Field(max_length=256)] = ()
+    """Peers whose X-Forwarded-* and Forwarded are believed."""
+
+
 class ParametersSpec(Part):
     user_vcl_config_map_ref: Annotated[ConfigMapKey | None, Field(alias="userVCLConfigMapRef")] = None
     varnishd_extra_args: tuple[str, ...] = ()
     storage: Storage = Storage()
+    http2: Http2 = Http2()
+    client_address: ClientAddress = ClientAddress()
 
     image: str | None = None
     logging: Logging | None = None

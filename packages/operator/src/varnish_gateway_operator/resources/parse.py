@@ -138,6 +138,8 @@ def _message(details: ErrorDetails) -> str:
 
 def _wording(details: ErrorDetails) -> str:
     """Pydantic's words, with the value that they are about."""
+    if details["type"] == "secret":
+        return details["msg"]
     value = details["input"]
     subject = repr(value)[:80] if isinstance(value, (str, int, float)) else type(value).__name__
     return details["msg"].removeprefix("Value error, ").replace("Input", subject).replace("String", subject)

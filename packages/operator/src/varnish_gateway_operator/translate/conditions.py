@@ -36,8 +36,8 @@ def not_accepted(reason: str, message: str) -> Condition:
     return Condition("Accepted", "False", reason, message)
 
 
-def resolved_refs() -> Condition:
-    return Condition("ResolvedRefs", "True", "ResolvedRefs")
+def resolved_refs(message: str = "") -> Condition:
+    return Condition("ResolvedRefs", "True", "ResolvedRefs", message)
 
 
 def not_resolved(reason: str, message: str) -> Condition:
@@ -62,6 +62,10 @@ def no_conflicts() -> Condition:
 
 def conflicted(reason: str, message: str) -> Condition:
     return Condition("Conflicted", "True", reason, message)
+
+
+def overlapping_hostnames(message: str) -> Condition:
+    return Condition("OverlappingTLSConfig", "True", "OverlappingHostnames", message)
 
 
 def partially_invalid(message: str) -> Condition:

@@ -2,20 +2,29 @@
 
 from varnish_gateway_common import names
 from varnish_gateway_common.pod import Pod, PodSocket
-from varnish_gateway_operator.resources.parameters import GatewayClassParameters, ParametersSpec
-from varnish_gateway_operator.translate.listeners import GatewayVerdict
+from varnish_gateway_operator.resources.parameters import ParametersSpec
+from varnish_gateway_operator.translate.listeners import GatewayVerdict, Protocol
 
 
-def pod_of(gateway: GatewayVerdict, parameters: GatewayClassParameters | None) -> Pod:
+def pod_of(gateway: GatewayVerdict, spec: ParametersSpec) -> Pod:
     """One socket for each port that is served, by number."""
-    spec = parameters.spec if parameters else ParametersSpec()
-    ports = sorted({verdict.listener.port for verdict in gateway.served})
+    sockets = sorted({(verdict.listener.port, verdict.protocol) for verdict in gateway.served})
     return Pod(
         version=1,
         gateway=gateway.gateway.full_name,
-        sockets=tuple(PodSocket(name=names.socket_name("HTTP", port), port=port) for port in ports),
+        sockets=tuple(_socket(port, protocol, spec) for port, protocol in sockets),
         storage=f"{spec.storage.type},{spec.storage.size}" if spec.storage.type == "malloc" else _file(spec),
         varnishd_arguments=spec.varnishd_extra_args,
+    )
+
+
+def _socket(port: int, protocol: Protocol, spec: ParametersSpec) -> PodSocket:
+    return PodSocket(
+        name=names.socket_name(protocol, port),
+        port=port,
+        protocol=protocol,
+        front="proxy" if protocol == "HTTPS" or spec.http2.cleartext else "direct",
+        accepts_proxy_protocol=spec.client_address.proxy_protocol,
     )
 
 

@@ -4,11 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Final, Literal
 
 from varnish_gateway_common import names
-from varnish_gateway_operator.resources.base import SecretObjectReference
-from varnish_gateway_operator.resources.core import Secret
 from varnish_gateway_operator.resources.gateway import Gateway, Listener, RouteGroupKind
 from varnish_gateway_operator.resources.parse import GATEWAY_API
 from varnish_gateway_operator.snapshot import Key
@@ -19,22 +17,25 @@ from varnish_gateway_operator.translate.conditions import (
     no_conflicts,
     not_accepted,
     not_resolved,
+    overlapping_hostnames,
     resolved_refs,
 )
+from varnish_gateway_operator.translate.hostnames import intersects
 from varnish_gateway_operator.translate.precedence import NO_AGE
 from varnish_gateway_operator.translate.problems import Problem, not_built, unsupported
-from varnish_gateway_operator.translate.references import Origin, References, Target
 from varnish_gateway_operator.translate.selectors import unknown_operators
+from varnish_gateway_operator.translate.tls import tls_options
 
 SUPPORTED_KINDS: Final = {"HTTP": ("HTTPRoute",), "HTTPS": ("HTTPRoute",)}
 """Protocol -> the kinds of routes that its listeners take."""
 
-SERVED_PROTOCOLS: Final = frozenset({"HTTP"})
+Protocol = Literal["HTTP", "HTTPS"]
 
 
 @dataclass(frozen=True)
 class ListenerVerdict:
-    """A listener, judged: `conditions` are all but Programmed, which depends on what runs."""
+    """A listener, judged: `conditions` are all but Programmed, which depends on what runs. ResolvedRefs is without
+    the certificates."""
 
     listener: Listener
     conditions: tuple[Condition, ...]
@@ -44,10 +45,10 @@ class ListenerVerdict:
     def is_accepted(self) -> bool:
         return Condition("Accepted", "True", "Accepted") in self.conditions
 
-    @cached_property
-    def is_served(self) -> bool:
-        """Accepted, and of a protocol for which a socket is opened."""
-        return self.is_accepted and self.listener.protocol in SERVED_PROTOCOLS
+    @property
+    def protocol(self) -> Protocol:
+        """Of one that is accepted."""
+        return "HTTPS" if self.listener.protocol == "HTTPS" else "HTTP"
 
     @property
     def hostname(self) -> str:
@@ -63,15 +64,16 @@ class GatewayVerdict:
 
     @property
     def served(self) -> tuple[ListenerVerdict, ...]:
-        return tuple(verdict for verdict in self.listeners if verdict.is_served)
+        """Those for which a socket is opened."""
+        return tuple(verdict for verdict in self.listeners if verdict.is_accepted)
 
 
-def judge(gateways: Sequence[Gateway], references: References, *, shares_host: bool) -> Mapping[Key, GatewayVerdict]:
+def judge(gateways: Sequence[Gateway], *, shares_host: bool) -> Mapping[Key, GatewayVerdict]:
     """Every Gateway's verdict; with `shares_host`, a port belongs to the oldest Gateway that asks for it."""
     taken: dict[int, str] = {}
     found: dict[Key, GatewayVerdict] = {}
     for gateway in sorted(gateways, key=age):
-        verdict = _judge_gateway(gateway, references, taken if shares_host else {})
+        verdict = _judge_gateway(gateway, taken if shares_host else {})
         taken.update((listener.listener.port, gateway.full_name) for listener in verdict.served)
         found[gateway.key] = verdict
     return {gateway.key: found[gateway.key] for gateway in gateways}
@@ -83,24 +85,38 @@ def age(gateway: Gateway) -> tuple[float, Key]:
     return created.timestamp() if created else NO_AGE, gateway.key
 
 
-def _judge_gateway(gateway: Gateway, references: References, taken: Mapping[int, str]) -> GatewayVerdict:
+def _judge_gateway(gateway: Gateway, taken: Mapping[int, str]) -> GatewayVerdict:
     listeners = gateway.spec.listeners
     conflicts = _conflicts(listeners)
-    return GatewayVerdict(
-        gateway,
-        tuple(
-            ListenerVerdict(
-                listener,
-                (
-                    _accepted(listener, conflicts.get(listener.name), taken.get(listener.port)),
-                    conflicts.get(listener.name) or no_conflicts(),
-                    _resolved(listener, gateway, references),
-                ),
-                _supported(listener),
-            )
-            for listener in listeners
-        ),
-    )
+    accepted = {
+        listener.name: _accepted(listener, conflicts.get(listener.name), taken.get(listener.port))
+        for listener in listeners
+    }
+    served = [each for each in listeners if each.protocol == "HTTPS" and accepted[each.name].status == "True"]
+    verdicts = []
+    for listener in listeners:
+        conflict = conflicts.get(listener.name) or no_conflicts()
+        overlap = _overlap(listener, served) if listener in served else ()
+        conditions = (accepted[listener.name], conflict, _resolved(listener), *overlap)
+        verdicts.append(ListenerVerdict(listener, conditions, _supported(listener)))
+    return GatewayVerdict(gateway, tuple(verdicts))
+
+
+def _overlap(listener: Listener, served: Sequence[Listener]) -> tuple[Condition, ...]:
+    """ "This condition MUST be set on all Listeners with overlapping TLS config. [...] MUST NOT be set when it is
+    False." """
+    others = [
+        other.name
+        for other in served
+        if other is not listener
+        and other.port == listener.port
+        and intersects(other.hostname or "", listener.hostname or "")
+    ]
+    if not others:
+        return ()
+    named = f"hostnames overlap with those of {', '.join(others)}"
+    message = f"{named}: a request on a connection that was made for another listener is answered with 421"
+    return (overlapping_hostnames(message),)
 
 
 def _conflicts(listeners: Sequence[Listener]) -> Mapping[str, Condition]:
@@ -129,7 +145,7 @@ def _accepted(listener: Listener, conflict: Condition | None, owner: str | None)
         return not_accepted(conflict.reason, conflict.message)
     if listener.port == names.WEB_PORT:
         return not_accepted("PortUnavailable", f"port {listener.port} serves the gateway's own health and metrics")
-    if owner and listener.protocol in SERVED_PROTOCOLS:
+    if owner:
         return not_accepted("PortUnavailable", f"port {listener.port} belongs to the older Gateway {owner}")
     for problem in _unsupported(listener):
         return not_accepted(problem.reason, str(problem))
@@ -146,6 +162,8 @@ def _unsupported(listener: Listener) -> Iterable[Problem]:
     namespaces = listener.allowed_routes.namespaces
     if namespaces.from_ not in ("Same", "All", "Selector", "None"):
         yield unsupported("allowedRoutes.namespaces.from", f"{namespaces.from_!r} is not a known value")
+    if listener.tls and listener.protocol == "HTTPS":
+        yield from tls_options(listener.tls.options).problems
     for operator in unknown_operators(namespaces.selector) if namespaces.selector else ():
         yield unsupported("allowedRoutes.namespaces.selector", f"has the unknown operator {operator!r}")
 
@@ -163,35 +181,11 @@ def _is_possible(kind: RouteGroupKind, possible: Sequence[str]) -> bool:
     return kind.group == GATEWAY_API and kind.kind in possible
 
 
-def _resolved(listener: Listener, gateway: Gateway, references: References) -> Condition:
+def _resolved(listener: Listener) -> Condition:
+    """The kinds of routes; certificates, which change while everything else stays, are judged apart."""
     possible = SUPPORTED_KINDS.get(listener.protocol, ())
     for kind in listener.allowed_routes.kinds:
         if not _is_possible(kind, possible):
             message = f"{kind.group}/{kind.kind} is not supported by listeners of protocol {listener.protocol}"
             return not_resolved("InvalidRouteKinds", message)
-    if listener.protocol == "HTTPS":
-        return _certificates(listener, gateway, references)
     return resolved_refs()
-
-
-def _certificates(listener: Listener, gateway: Gateway, references: References) -> Condition:
-    refs = listener.tls.certificate_refs if listener.tls else ()
-    if not refs:
-        return not_resolved("InvalidCertificateRef", "tls.certificateRefs names no certificate")
-    for ref in refs:
-        if condition := _certificate(ref, gateway, references):
-            return condition
-    return resolved_refs()
-
-
-def _certificate(ref: SecretObjectReference, gateway: Gateway, references: References) -> Condition | None:
-    """Why a certificate cannot be had, as far as existence and permission go."""
-    target = Target(ref.group, ref.kind, ref.namespace or gateway.namespace, ref.name)
-    found = references.resolve(Origin("Gateway", gateway.namespace), target, Secret)
-    if isinstance(found, Secret):
-        missing = [key for key in ("tls.crt", "tls.key") if not found.has(key)]
-        return not_resolved("InvalidCertificateRef", f"{target} has no {missing[0]}") if missing else None
-    if found == "RefNotPermitted":
-        return not_resolved(found, f"no ReferenceGrant in {target.namespace} permits {target}")
-    what = "is not a Secret" if found == "InvalidKind" else "does not exist"
-    return not_resolved("InvalidCertificateRef", f"{target} {what}")

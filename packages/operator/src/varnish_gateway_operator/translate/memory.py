@@ -7,11 +7,11 @@ from varnish_gateway_operator.resources.base import Resource
 from varnish_gateway_operator.resources.httproute import HTTPRoute
 from varnish_gateway_operator.snapshot import Key, Snapshot
 from varnish_gateway_operator.translate.attach import Parent, parents_of
+from varnish_gateway_operator.translate.certificates import CertificateMemory
 from varnish_gateway_operator.translate.classes import ClassVerdict, judge_classes
 from varnish_gateway_operator.translate.listeners import GatewayVerdict, judge
 from varnish_gateway_operator.translate.options import Options
 from varnish_gateway_operator.translate.problems import Problem
-from varnish_gateway_operator.translate.references import References
 from varnish_gateway_operator.translate.routing import Standing
 from varnish_gateway_operator.translate.rules import CompiledRoute, compile_route
 from varnish_gateway_operator.translate.selectors import Labels
@@ -58,6 +58,8 @@ class Memory:
     topology: Topology | None = None
     placed: dict[Key, PlacedRoute] = field(default_factory=dict)
     statuses: dict[Key, KnownStatus] = field(default_factory=dict)
+    certificates: CertificateMemory = field(default_factory=CertificateMemory)
+    """The one thing here that does change what comes out: the last good certificate of a Secret that broke."""
 
 
 def place_routes(snapshot: Snapshot, options: Options, memory: Memory) -> tuple[Topology, dict[Key, PlacedRoute]]:
@@ -79,14 +81,12 @@ def _topology(snapshot: Snapshot, options: Options, known: Topology | None) -> T
         *snapshot.gateways.values(),
         *snapshot.parameters.values(),
         *snapshot.namespaces.values(),
-        *snapshot.grants.values(),
-        *snapshot.secrets.values(),
     )
     if known and known.made_of == made_of:
         return known
     classes = judge_classes(snapshot)
     ours = [gateway for gateway in snapshot.gateways.values() if gateway.spec.gateway_class_name in classes]
-    gateways = judge(ours, References(snapshot), shares_host=options.shares_host)
+    gateways = judge(ours, shares_host=options.shares_host)
     labels = {namespace.name: namespace.metadata.labels for namespace in snapshot.namespaces.values()}
     return Topology(made_of, classes, gateways, labels)
 
@@ -110,7 +110,7 @@ def _standings(compiled: CompiledRoute, parents: tuple[Parent, ...]) -> tuple[tu
     hosts: dict[Key, dict[tuple[str, str], None]] = {}
     for parent in parents:
         for attachment in parent.attachments:
-            if attachment.listener.is_served:
+            if attachment.listener.is_accepted:
                 seat = attachment.listener.listener.name, attachment.hostname
                 hosts.setdefault(parent.gateway, {})[seat] = None
     return tuple((gateway, Standing(compiled, tuple(seats))) for gateway, seats in hosts.items())

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
+from varnish_gateway_common.certificates import Certificates
 from varnish_gateway_common.pod import Pod
 from varnish_gateway_operator.snapshot import Key
 from varnish_gateway_operator.translate.status import ObjectStatus
@@ -18,6 +20,9 @@ class GatewayPlan:
     routing: bytes
     vcl: str | None
     pod: Pod | None
+    certificates: Certificates
+    certificate_files: Mapping[str, bytes]
+    """Name -> content, for every name in `certificates`."""
 
 
 @dataclass(frozen=True)
@@ -26,3 +31,5 @@ class Plan:
 
     gateways: Mapping[Key, GatewayPlan]
     statuses: Mapping[StatusKey, ObjectStatus]
+    changes_at: datetime | None = None
+    """When it would come out otherwise though nothing changed but the time."""

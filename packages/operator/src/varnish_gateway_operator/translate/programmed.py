@@ -28,6 +28,8 @@ class Written:
     vcl: str
     pod: str
     user_vcl_line: int
+    certificates: str | None = None
+    """None: no listener has any."""
 
 
 def programmed_by(reports: Sequence[Report], written: Written) -> Condition:
@@ -38,7 +40,7 @@ def programmed_by(reports: Sequence[Report], written: Written) -> Condition:
         return programmed()
     for report in reports:
         for refusal in report.refusals:
-            if refusal.digest in (written.routing, written.vcl, written.pod):
+            if refusal.digest in (written.routing, written.vcl, written.pod, written.certificates):
                 return not_programmed("Invalid", _refused(refusal.input, refusal.message, written))
     return not_programmed("Pending", _pending(reports[-1], written))
 
@@ -56,10 +58,13 @@ def broken_rules(reports: Reports) -> Broken:
 
 def _runs(report: Report, written: Written) -> bool:
     running = (report.routing_digest, report.vcl_digest, report.pod_digest)
-    return report.is_serving and running == (written.routing, written.vcl, written.pod)
+    has_certificates = written.certificates in (None, report.certificates_digest)
+    return report.is_serving and has_certificates and running == (written.routing, written.vcl, written.pod)
 
 
 def _refused(what: str, message: str, written: Written) -> str:
+    if what == "certificates":
+        return f"the newest certificates were refused, the last good ones serve: {message}"
     if what != "vcl":
         return f"the newest {what} was refused, the last good one serves: {message}"
     where = f"user VCL begins at line {written.user_vcl_line} of main.vcl"
@@ -73,4 +78,6 @@ def _pending(report: Report, written: Written) -> str:
         return "the newest routing is not in effect yet"
     if report.vcl_digest != written.vcl:
         return "the newest VCL is not in effect yet"
+    if written.certificates not in (None, report.certificates_digest):
+        return "the newest certificates are not in effect yet"
     return "draining" if report.is_draining else "not serving yet"

@@ -4,15 +4,15 @@ The bytes are those of `Routing.to_json()`. They are joined from the bytes of ru
 round to round, for with 10,000 routes making all of them anew would take longer than everything else.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
-from operator import itemgetter
 
 from varnish_gateway_common import names, routing
 from varnish_gateway_operator.translate.backends import ServicePortKey
-from varnish_gateway_operator.translate.listeners import GatewayVerdict, ListenerVerdict
+from varnish_gateway_operator.translate.listeners import GatewayVerdict, ListenerVerdict, Protocol
 from varnish_gateway_operator.translate.rules import CompiledRoute
 
 HostRules = dict[str, list[int]]
@@ -28,7 +28,9 @@ class Standing:
     """Listener's name and route's hostname, each pair once."""
 
 
-def routing_json(gateway: GatewayVerdict, standings: Sequence[Standing]) -> bytes:
+def routing_json(
+    gateway: GatewayVerdict, standings: Sequence[Standing], *, trusted_networks: tuple[str, ...] = ()
+) -> bytes:
     """Canonical bytes of the document."""
     ranked = sorted(
         (rule.precedence, rule.json, number)
@@ -42,6 +44,8 @@ def routing_json(gateway: GatewayVerdict, standings: Sequence[Standing]) -> byte
         parts += [b',"rules":[', b",".join(json for _, json, _ in ranked), b"]"]
     if services := _services(standings):
         parts += [b',"services":{', b",".join(services), b"}"]
+    if trusted_networks:
+        parts += [b',"trusted_networks":', json.dumps(trusted_networks, separators=(",", ":")).encode()]
     return b"".join((*parts, b"}"))
 
 
@@ -58,15 +62,20 @@ def _hosts(standings: Sequence[Standing], ranked: Sequence[int]) -> Mapping[str,
 
 
 def _sockets(gateway: GatewayVerdict, hosts: Mapping[str, HostRules]) -> tuple[routing.Socket, ...]:
-    by_port = sorted(((verdict.listener.port, verdict) for verdict in gateway.served), key=itemgetter(0))
+    by_socket = groupby(sorted(gateway.served, key=_socket), key=_socket)
     return tuple(
         routing.Socket(
-            name=names.socket_name("HTTP", port),
+            name=names.socket_name(protocol, port),
             port=port,
-            listeners=tuple(_listener(verdict, hosts.get(verdict.listener.name, {})) for _, verdict in verdicts),
+            protocol=protocol,
+            listeners=tuple(_listener(verdict, hosts.get(verdict.listener.name, {})) for verdict in verdicts),
         )
-        for port, verdicts in groupby(by_port, key=itemgetter(0))
+        for (port, protocol), verdicts in by_socket
     )
+
+
+def _socket(verdict: ListenerVerdict) -> tuple[int, Protocol]:
+    return verdict.listener.port, verdict.protocol
 
 
 def _listener(verdict: ListenerVerdict, hosts: HostRules) -> routing.Listener:

@@ -10,6 +10,7 @@ from varnish_gateway_operator.resources.gateway import Gateway
 from varnish_gateway_operator.resources.httproute import HTTPRoute
 from varnish_gateway_operator.resources.parse import GATEWAY_API
 from varnish_gateway_operator.translate.attach import Parent
+from varnish_gateway_operator.translate.certificates import ListenerCertificates
 from varnish_gateway_operator.translate.classes import ClassVerdict
 from varnish_gateway_operator.translate.conditions import (
     Condition,
@@ -28,8 +29,13 @@ from varnish_gateway_operator.translate.rules import CompiledRoute
 
 Json = dict[str, Any]
 
+Certificates = Mapping[str, ListenerCertificates]
+"""Of the HTTPS listeners, by their names."""
+
 GATEWAY_CONDITIONS: Final = frozenset({"Accepted", "Programmed", "ResolvedRefs", "Ready", "Scheduled"})
-LISTENER_CONDITIONS: Final = frozenset({"Accepted", "Programmed", "ResolvedRefs", "Conflicted", "Detached", "Ready"})
+LISTENER_CONDITIONS: Final = frozenset(
+    {"Accepted", "Programmed", "ResolvedRefs", "Conflicted", "Detached", "Ready", "OverlappingTLSConfig"}
+)
 """Types that are ours to write on what is ours; a condition of any other type is somebody else's."""
 
 
@@ -70,11 +76,21 @@ def gateway_accepted(gateway: GatewayVerdict, class_verdict: ClassVerdict) -> Co
 
 
 def gateway_status(
-    gateway: GatewayVerdict, *, accepted: Condition, programmed: Condition, attached: Mapping[str, int]
+    gateway: GatewayVerdict,
+    certificates: Certificates,
+    *,
+    accepted: Condition,
+    programmed: Condition,
+    attached: Mapping[str, int],
 ) -> ObjectStatus:
     """`attached`: the number of routes by listener."""
     found = gateway.gateway
-    unresolved = [verdict.listener.name for verdict in gateway.listeners if resolved_refs() not in verdict.conditions]
+    judged = {verdict.listener.name: _judged(verdict, certificates) for verdict in gateway.listeners}
+    unresolved = [
+        name
+        for name, own in judged.items()
+        if any(condition.type == "ResolvedRefs" and condition.status != "True" for condition in own)
+    ]
     refs = (
         not_resolved("ListenersNotResolved", f"listeners with unresolved references: {', '.join(unresolved)}")
         if unresolved
@@ -84,7 +100,10 @@ def gateway_status(
         programmed = not_programmed("Invalid", accepted.message)
     status = _known(found.status)
     conditions = _merged((accepted, programmed, refs), found, GATEWAY_CONDITIONS, status)
-    listeners = [_listener(verdict, found, programmed, attached, status) for verdict in gateway.listeners]
+    listeners = []
+    for verdict in gateway.listeners:
+        own = (*judged[verdict.listener.name], _listener_programmed(verdict, certificates, programmed))
+        listeners.append(_listener(verdict, found, own, attached, status))
     return ObjectStatus(found, {"conditions": conditions, "listeners": listeners})
 
 
@@ -134,11 +153,20 @@ def _entries(route: HTTPRoute) -> list[Any]:
     return found if isinstance(found, list) else []
 
 
+def _judged(verdict: ListenerVerdict, certificates: Certificates) -> tuple[Condition, ...]:
+    """The listener's conditions; its certificates speak where its kinds of routes are resolved."""
+    own = certificates.get(verdict.listener.name)
+    return tuple(own.resolved if own and each == resolved_refs() else each for each in verdict.conditions)
+
+
 def _listener(
-    verdict: ListenerVerdict, gateway: Gateway, programmed: Condition, attached: Mapping[str, int], status: Json
+    verdict: ListenerVerdict,
+    gateway: Gateway,
+    conditions: Sequence[Condition],
+    attached: Mapping[str, int],
+    status: Json,
 ) -> Json:
     name = verdict.listener.name
-    conditions = (*verdict.conditions, _listener_programmed(verdict, programmed))
     known = status.get("listeners")
     before = next((each for each in known or () if isinstance(each, dict) and each.get("name") == name), {})
     return {
@@ -149,11 +177,12 @@ def _listener(
     }
 
 
-def _listener_programmed(verdict: ListenerVerdict, programmed: Condition) -> Condition:
+def _listener_programmed(verdict: ListenerVerdict, certificates: Certificates, programmed: Condition) -> Condition:
     if not verdict.is_accepted:
         return not_programmed("Invalid", "the listener is not accepted")
-    if not verdict.is_served:
-        return not_programmed("Pending", f"{verdict.listener.protocol} listeners are served by a later version")
+    own = certificates.get(verdict.listener.name)
+    if own and not own.served:
+        return not_programmed("Invalid", f"there is no certificate to serve: {own.resolved.message}")
     return programmed
 
 

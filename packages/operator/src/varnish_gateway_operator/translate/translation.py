@@ -2,12 +2,15 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from varnish_gateway_common.document import digest
 from varnish_gateway_common.report import Report
 from varnish_gateway_operator.resources.base import Resource
+from varnish_gateway_operator.resources.parameters import ParametersSpec
 from varnish_gateway_operator.snapshot import Key, Snapshot
+from varnish_gateway_operator.translate.certificates import GatewayCertificates, certificates_of, forget_gone
 from varnish_gateway_operator.translate.conditions import Condition, not_programmed
 from varnish_gateway_operator.translate.infra import pod_of
 from varnish_gateway_operator.translate.listeners import GatewayVerdict
@@ -29,6 +32,17 @@ from varnish_gateway_operator.translate.vcl import main_vcl
 
 
 @dataclass(frozen=True)
+class _Seen:
+    """All that a Gateway's documents are made of."""
+
+    snapshot: Snapshot
+    topology: Topology
+    certificates: GatewayCertificates
+    standings: Sequence[Standing]
+    reports: Sequence[Report]
+
+
+@dataclass(frozen=True)
 class _Translated:
     """A Gateway's documents, if it has anything to serve, and its two summaries."""
 
@@ -37,46 +51,66 @@ class _Translated:
     programmed: Condition
 
 
-def translate(snapshot: Snapshot, reports: Reports, options: Options, memory: Memory) -> Plan:
-    """What is to be written for this snapshot, given what the running processes report."""
+def translate(
+    snapshot: Snapshot, reports: Reports, options: Options, memory: Memory, now: datetime | None = None
+) -> Plan:
+    """What is to be written for this snapshot, given what the running processes report.
+
+    Without `now` nothing is said of certificates that are not valid yet or any more.
+    """
     topology, placed = place_routes(snapshot, options, memory)
     standings = _standings(placed)
     routes = _route_statuses(placed, broken_rules(reports), memory)
     attached = _attached(routes)
     statuses = [class_status(verdict) for verdict in topology.classes.values()]
+    certificates = _certificates(topology, snapshot, memory, now)
     gateways: dict[Key, GatewayPlan] = {}
     for key, verdict in topology.gateways.items():
-        found = _gateway(verdict, topology, snapshot, options, standings.get(key, ()), reports.get(key, ()))
+        seen = _Seen(snapshot, topology, certificates[key], standings.get(key, ()), reports.get(key, ()))
+        found = _gateway(verdict, seen, options)
         if found.plan:
             gateways[key] = found.plan
         counts = attached.get(key, {})
-        statuses.append(gateway_status(verdict, accepted=found.accepted, programmed=found.programmed, attached=counts))
+        statuses.append(
+            gateway_status(
+                verdict,
+                certificates[key].listeners,
+                accepted=found.accepted,
+                programmed=found.programmed,
+                attached=counts,
+            )
+        )
     statuses += [each.status for each in routes.values() if each.placed.parents or has_own_entry(each.placed.route)]
-    return Plan(gateways, {status_key(each.resource): each for each in statuses})
+    changes_at = min((each.changes_at for each in certificates.values() if each.changes_at), default=None)
+    return Plan(gateways, {status_key(each.resource): each for each in statuses}, changes_at)
 
 
 def status_key(resource: Resource) -> StatusKey:
     return resource.kind, resource.namespace, resource.name
 
 
-def _gateway(
-    verdict: GatewayVerdict,
-    topology: Topology,
-    snapshot: Snapshot,
-    options: Options,
-    standings: Sequence[Standing],
-    reports: Sequence[Report],
-) -> _Translated:
-    class_verdict = topology.classes[verdict.gateway.spec.gateway_class_name]
+def _certificates(
+    topology: Topology, snapshot: Snapshot, memory: Memory, now: datetime | None
+) -> Mapping[Key, GatewayCertificates]:
+    forget_gone(memory.certificates, snapshot)
+    return {
+        key: certificates_of(verdict, snapshot, memory.certificates, now) for key, verdict in topology.gateways.items()
+    }
+
+
+def _gateway(verdict: GatewayVerdict, seen: _Seen, options: Options) -> _Translated:
+    class_verdict = seen.topology.classes[verdict.gateway.spec.gateway_class_name]
     accepted = gateway_accepted(verdict, class_verdict)
     if not verdict.served:
         return _Translated(None, accepted, not_programmed("Invalid", "no listener can be served"))
-    routing = routing_json(verdict, standings)
+    spec = class_verdict.parameters.spec if class_verdict.parameters else ParametersSpec()
+    routing = routing_json(verdict, seen.standings, trusted_networks=spec.client_address.trusted_networks)
+    plan = GatewayPlan(routing, None, None, seen.certificates.document, seen.certificates.files)
     if accepted.status != "True":  # routes stay in effect; what the invalid part decides stays as it was
-        return _Translated(GatewayPlan(routing, None, None), accepted, not_programmed("Invalid", accepted.message))
-    vcl = main_vcl(class_verdict.parameters, snapshot, options.vcl)
-    pod = pod_of(verdict, class_verdict.parameters)
-    plan = GatewayPlan(routing, vcl.text, pod)
+        return _Translated(plan, accepted, not_programmed("Invalid", accepted.message))
+    vcl = main_vcl(class_verdict.parameters, seen.snapshot, options.vcl)
+    pod = pod_of(verdict, spec)
+    plan = replace(plan, vcl=vcl.text, pod=pod)
     if vcl.text is None:
         return _Translated(plan, accepted, not_programmed("Invalid", f"{vcl.problem}; the last good VCL stays"))
     written = Written(
@@ -84,8 +118,9 @@ def _gateway(
         vcl=digest(vcl.text.encode()),
         pod=digest(pod.to_json()),
         user_vcl_line=options.vcl.user_line,
+        certificates=digest(plan.certificates.to_json()) if plan.certificates.sockets else None,
     )
-    return _Translated(plan, accepted, programmed_by(reports, written))
+    return _Translated(plan, accepted, programmed_by(seen.reports, written))
 
 
 def _standings(placed: Mapping[Key, PlacedRoute]) -> Mapping[Key, Sequence[Standing]]:
