@@ -50,7 +50,7 @@ fn attempt(context: Context, routed: &Routed, pool: &Arc<Pool>) -> u16 {
         Action::Redirect(redirect) => redirect.status,
         Action::Forward(forward) => {
             if context.is_retry() {
-                undo_filters(context, routed, forward);
+                undo_filters(context);
             }
             match pick(context, routed, forward, pool) {
                 Ok(picked) => send(context, routed, forward, picked),
@@ -109,19 +109,17 @@ fn apply(filters: &Filters, mut request: Message) {
 
 /// Varnish keeps the backend request from one attempt to the next: what the filters changed becomes again what it was.
 /// What user VCL changed besides stays.
-fn undo_filters(context: Context, routed: &Routed, forward: &Forward) {
+fn undo_filters(context: Context) {
     let messages = (context.backend_request(), context.original_backend_request(), context.known_task());
-    let (Some(request), Some(original), Some(task)) = messages else {
-        return;
-    };
-    let Some(picked) = task.picked.take() else {
-        return;
-    };
-    let filters = [&routed.rule().filters, &forward.backends[picked.place].filters];
-    for name in filters.iter().flat_map(|filters| filters.request_names()) {
+    let (Some(request), Some(original), Some(task)) = messages else { return };
+    let (Some(routed), Some(picked)) = (&task.routed, task.picked.take()) else { return };
+    let Action::Forward(forward) = &routed.rule().action else { return };
+    let of_backend = forward.backends.get(picked.place).map(|backend| &backend.filters);
+    let filters = || of_backend.into_iter().chain([&routed.rule().filters]);
+    for name in filters().flat_map(Filters::request_names) {
         request.restore(name, original);
     }
-    let is_rewritten = filters.iter().any(|filters| filters.path_rewrite().is_some());
+    let is_rewritten = filters().any(|filters| filters.path_rewrite().is_some());
     if is_rewritten && request.url().as_ptr() == picked.url {
         request.set_url(original.url());
     }
