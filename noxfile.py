@@ -87,7 +87,7 @@ def tests(session: nox.Session) -> None:
     """Every test that needs no cluster: Python, Rust, VTC, golden cases, and the cases live through varnishd."""
     environment = programs(session)
     run = workshop(session)
-    rust = subprocess.Popen([*cargo("test"), *CARGO_QUIET], cwd=GHOST, env=os.environ | environment)
+    rust = subprocess.Popen([*cargo("test", profile="vtc"), "--quiet"], cwd=GHOST, env=os.environ | environment)
     try:
         run(
             "pytest", "-n", "4", "--dist", "loadgroup", "--cov", "--cov-report=term:skip-covered",
@@ -162,12 +162,9 @@ def bench(session: nox.Session) -> None:
     run("python", "-m", "bench", *session.posargs, env=environment)
 
 
-CARGO_QUIET = ["--quiet"]
-
-
-def cargo(verb: str) -> list[str]:
-    """Release mode always: debug builds of the VMOD overflow varnishd's thread stacks."""
-    return ["cargo", verb, "--release", "--locked", "--workspace"]
+def cargo(verb: str, *, profile: str = "release") -> list[str]:
+    """Optimised always: debug builds of the VMOD overflow varnishd's thread stacks."""
+    return ["cargo", verb, "--profile", profile, "--locked", "--workspace"]
 
 
 def programs(session: nox.Session, *, ghost: bool = True) -> dict[str, str]:
@@ -194,7 +191,7 @@ def programs(session: nox.Session, *, ghost: bool = True) -> dict[str, str]:
 
 
 def quiet_when_built() -> list[str]:
-    return CARGO_QUIET if (GHOST / "target/release/libvmod_ghost.so").exists() else []
+    return ["--quiet"] if (GHOST / "target/release/libvmod_ghost.so").exists() else []
 
 
 def varnish_prefix(session: nox.Session) -> Path:

@@ -20,3 +20,11 @@ def test_case(case: Case, gateway: LiveGateway) -> None:
 
 def test_there_are_cases() -> None:
     assert all_cases()
+
+
+def test_claims_have_no_unknown_keys() -> None:
+    known = {"claim", "get", "gateway", "method", "headers", "repeat", "vcl", "sni", "expect"}
+    unknown = {
+        case.folder.name: set(claim) - known for case in all_cases() for claim in case.claims if set(claim) - known
+    }
+    assert unknown == {}
