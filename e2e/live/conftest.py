@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from case import Case, all_cases
 
+from case import Case, all_cases
 from varnish_gateway_common import names
 from varnish_gateway_common.document import digest
 from varnish_gateway_common.files import write_if_changed

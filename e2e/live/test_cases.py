@@ -1,6 +1,7 @@
 """Every golden case through a real varnishd: the same requests, the same answers."""
 
 import pytest
+
 from case import Case, all_cases
 from conftest import LiveGateway
 
