@@ -1,5 +1,7 @@
 """The program in one process: rounds, what they tell, and what they survive."""
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -9,6 +11,7 @@ import pytest
 import yaml
 from structlog.testing import capture_logs
 
+from certificate_rig import NOW, gateway, listener, pair, secret
 from operator_rig import GATEWAY, route
 from varnish_gateway_common.document import digest
 from varnish_gateway_operator import app
@@ -138,3 +141,35 @@ def test_a_report_is_noticed(watched: Path) -> None:
         return ("Programmed", "True") in {(each["type"], each["status"]) for each in status["status"]["conditions"]}
 
     until(is_programmed)
+
+
+def test_a_certificate_that_expires_is_told_without_any_change(folder: Path, tmp_path: Path) -> None:
+    objects = [*gateway(listener("a", "", "a")), secret("a", pair("a.test", end=2027))]
+    (folder / "gateway.yaml").write_text(yaml.dump_all(objects))
+    now = [NOW]
+    state = StateFolder(tmp_path / "out")
+    rounds = app.Rounds(FolderSource(folder), state, app.options(), clock=lambda: now[0])
+    rounds.run()
+    path = state.root / "status/gateway/default/gw.yaml"
+    assert "expired" not in path.read_text()
+    now[0] = NOW.replace(year=2027)
+    assert told(rounds) == ["translated 1 route onto 1 gateway: nothing to write"]
+    assert "expired on 2027-01-01" in path.read_text()
+    assert told(rounds) == []
+
+
+def test_a_restart_keeps_the_last_good_certificate(folder: Path, tmp_path: Path) -> None:
+    objects = gateway(listener("a", "", "a"))
+    (folder / "gateway.yaml").write_text(yaml.dump_all([*objects, secret("a", pair("a.test"))]))
+    assert app.once(folder, tmp_path / "out")
+    file = tmp_path / "out/default/gw/certificates/default.a.pem"
+    good = file.read_bytes()
+    (folder / "gateway.yaml").write_text(yaml.dump_all([*objects, secret("a", (b"garbage", b"garbage"))]))
+    assert app.once(folder, tmp_path / "out")
+    assert file.read_bytes() == good
+
+
+def test_a_folder_without_secrets_loads_no_cryptography(folder: Path, tmp_path: Path) -> None:
+    program = "import sys; from varnish_gateway_operator.cli import main; main(); print('cryptography' in sys.modules)"
+    command = [sys.executable, "-c", program, "translate", str(folder), "--out", str(tmp_path / "out")]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "False\n"

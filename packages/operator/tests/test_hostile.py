@@ -1,6 +1,7 @@
 """Whatever objects say: translation never raises, its documents are documents, and VCL stays as it is."""
 
 import copy
+import re
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -11,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from operator_rig import OPTIONS, contents_of
+from varnish_gateway_common.certificates import Certificates
 from varnish_gateway_common.routing import Routing
 from varnish_gateway_operator.resources.base import Resource
 from varnish_gateway_operator.resources.parse import InvalidObjectError, kind_of, parse
@@ -20,7 +22,16 @@ from varnish_gateway_operator.times import stamped
 from varnish_gateway_operator.translate import Memory, Plan, translate
 
 CASES = Path(__file__).parents[3] / "e2e" / "cases"
-NAMES = ("filter-rewrite", "input-bad-filters", "listener-conflicts", "reference-services", "vcl-user-subs")
+NAMES = (
+    "certificate-broken",
+    "listener-https",
+    "parameters-client-address",
+    "filter-rewrite",
+    "input-bad-filters",
+    "listener-conflicts",
+    "reference-services",
+    "vcl-user-subs",
+)
 HOSTILE = (
     '"; import std; //',
     '"} sub vcl_recv { return(synth(200)); }',
@@ -36,6 +47,9 @@ HOSTILE = (
     "",
 )
 ODD: tuple[Any, ...] = (None, True, 0, -1, 65536, 10**30, 1.5, float("nan"), [], {}, [[]], {"a": None}, [None], "x")
+
+SAFE = re.compile(r"[A-Za-z0-9._-]{1,200}")
+"""Names of certificates."""
 
 MODES: tuple[Literal["forbid", "ignore"], ...] = ("forbid", "ignore")
 
@@ -85,6 +99,8 @@ def checked(resources: list[Resource]) -> Plan:
     plan = translate(snapshot_of(resources), {}, OPTIONS, Memory())
     for gateway in plan.gateways.values():
         assert Routing.from_json(gateway.routing).to_json() == gateway.routing
+        assert Certificates.from_json(gateway.certificates.to_json()) == gateway.certificates
+        assert all(SAFE.fullmatch(name) for name in gateway.certificate_files)
     for status in plan.statuses.values():
         assert document(status.resource, stamped(status.status, {}, "now"))
     return plan

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from certificate_rig import gateway, listener, pair, secret
 from operator_rig import GATEWAY, plan, route
+from varnish_gateway_common.files import write_if_changed
 from varnish_gateway_operator.files import Mistake
 from varnish_gateway_operator.state import StateFolder
 
@@ -123,3 +125,68 @@ def test_statuses_are_written_some_at_a_time(state: StateFolder) -> None:
     assert len(files(state)) == 2
     assert state.write_statuses(found, is_complete=True, now="now", most=2)
     assert len(files(state)) == 3
+
+
+HTTPS = gateway(listener("one", "one.test", "one"), listener("two", "two.test", "two"))
+ONE, TWO = secret("one", pair("one.test")), secret("two", pair("two.test"))
+
+
+def write_https(state: StateFolder, *contents: object) -> list[str]:
+    return state.write_gateways(plan(yaml.dump_all([*contents])), is_complete=True)
+
+
+def certificates(state: StateFolder) -> set[str]:
+    return {path.name for path in (state.root / "default/gw/certificates").glob("**/*") if path.is_file()}
+
+
+def test_certificates_are_for_nobody_else_to_read(state: StateFolder) -> None:
+    folder = state.root / "default/gw/certificates"
+    folder.mkdir(parents=True)
+    (folder / "default.one.pem").write_text("old")
+    (folder / "default.one.pem").chmod(0o644)
+    assert write_https(state, *HTTPS, ONE, TWO) == [
+        "wrote certificates.json, routing.json, main.vcl, pod.json of default/gw"
+    ]
+    assert certificates(state) == {"default.one.pem", "default.two.pem"}
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+    assert state.certificates().keys() == {"default.one", "default.two"}
+
+
+def test_a_rotation_writes_one_file_and_the_index(state: StateFolder) -> None:
+    write_https(state, *HTTPS, ONE, TWO)
+    stamps = {path.name: path.stat().st_mtime_ns for path in (state.root / "default/gw/certificates").iterdir()}
+    assert write_https(state, *HTTPS, ONE, secret("two", pair("two.test"))) == ["wrote certificates.json of default/gw"]
+    changed = {
+        path.name
+        for path in (state.root / "default/gw/certificates").iterdir()
+        if path.stat().st_mtime_ns != stamps[path.name]
+    }
+    assert changed == {"default.two.pem"}
+    assert write_https(StateFolder(state.root), *HTTPS, ONE) == ["wrote certificates.json of default/gw"]
+    assert certificates(state) == {"default.one.pem"}
+
+
+def test_files_are_there_before_their_index_and_after_it(state: StateFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_https(state, *HTTPS, ONE)
+    seen: list[set[str]] = []
+
+    def watched(path: Path, content: bytes, *, is_durable: bool = True) -> bool:
+        if path.name == "certificates.json":
+            seen.append(certificates(state))
+        return write_if_changed(path, content, is_durable=is_durable)
+
+    monkeypatch.setattr("varnish_gateway_operator.state.write_if_changed", watched)
+    write_https(state, *HTTPS, TWO)
+    assert seen == [{"default.one.pem", "default.two.pem"}]
+    assert certificates(state) == {"default.two.pem"}
+
+
+def test_keys_do_not_outlive_their_use(state: StateFolder) -> None:
+    write_https(state, *HTTPS, ONE)
+    (state.root / "default/gw/certificates/.default.one.pem.x1y2").write_text("half of a key")
+    write(state, GATEWAY)
+    assert json.loads((state.root / "default/gw/certificates.json").read_text()) == {"version": 1}
+    assert not certificates(state)
+    write_https(state, *HTTPS, ONE)
+    assert write(state, "") == ["removed default/gw"]
+    assert not list((state.root).glob("default/**/*"))
