@@ -107,12 +107,13 @@ class Case:
         fields: dict[str, str] = {}
         for name, value in answer.saw["headers"]:
             fields[name] = f"{fields[name]},{value}" if name in fields else value
-        found = {
+        found: dict[str, str | None] = {
             "backend": self.services.get(answer.saw["endpoint"]),
             "route": fields.get("x-gateway-route"),
             "path": answer.saw["path"],
             "host": fields.get("host"),
-        } | {f"request's {name}": value for name, value in fields.items()}
+        }
+        found |= {f"request's {name}": value for name, value in fields.items()}
         for key, value in asked.items():
             wrong += _differ(key, value, found.get(key))
         return wrong
