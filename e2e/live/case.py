@@ -98,7 +98,7 @@ class Case:
         wrong = _differ("status", expect.get("status", 200), answer.status) if with_status else []
         for name, value in expect.get("headers", {}).items():
             wrong += _differ(f"answer's {name}", value, answer.headers.get(name))
-        asked = {key: expect[key] for key in ("backend", "route", "path", "host") if key in expect}
+        asked: dict[str, Any] = {key: expect[key] for key in ("backend", "route", "path", "host") if key in expect}
         asked |= {f"request's {name}": value for name, value in expect.get("request_headers", {}).items()}
         if not asked:
             return wrong
