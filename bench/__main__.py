@@ -16,7 +16,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 HEAD = """# Benchmarks
 
 Written by `nox -s bench`; every figure is of one run on one machine, ghost and its baseline in turn. Machines are
-noisy: what counts are ratios (the median over pairs of runs, with the smallest and the largest).
+noisy: what counts are ratios (the median over pairs of short runs, with its quartiles).
 
 The baseline is the same varnishd with a few lines of hand-written VCL that do the same for one kind of host. CPU is
 that of varnishd's child, user and system, per request; the load is wrk with random hosts over 32 connections.

@@ -14,8 +14,8 @@ from varnish_gateway_operator.translate.vcl import concatenated
 ADDRESS = "127.30.0.1"
 BACKEND_PORT, PLAIN_PORT, GHOST_PORT = 18000, 18001, 18080
 SIZES = (10, 1_000, 10_000)
-ROUNDS = 7
-SECONDS = 3
+ROUNDS = 21
+SECONDS = 1
 
 # The backend is a varnishd that answers everything itself: fast, and no other program to install.
 BACKEND_VCL = """
@@ -38,7 +38,7 @@ sub vcl_recv {{
 sub vcl_synth {{
     if (resp.status == 301) {{ set resp.http.Location = "http://note.example.com" + req.url; }}
     set resp.http.Content-Type = "text/plain; charset=utf-8";
-    set resp.body = resp.status + " " + resp.reason + {{"
+    set resp.body = "" + resp.status + " " + resp.reason + {{"
 "}};
     return (deliver);
 }}
@@ -49,7 +49,7 @@ KINDS = {"pass": "/page", "synth (404)": "/nothing", "redirect": "/redirect"}
 
 @dataclass(frozen=True)
 class Row:
-    """One kind of request at one number of routes; the ratio is the median over pairs of runs."""
+    """One kind of request at one number of routes; the ratio is the median over pairs of runs, with its quartiles."""
 
     kind: str
     routes: int
@@ -75,8 +75,10 @@ def run() -> Iterator[Row]:
         document = ghost(routes, port=GHOST_PORT, endpoint=(ADDRESS, BACKEND_PORT)).to_json()
         with ExitStack() as stack:
             stack.enter_context(Varnish("backend", BACKEND_VCL, ADDRESS, BACKEND_PORT))
-            plain = stack.enter_context(Varnish("plain", PLAIN_VCL, ADDRESS, PLAIN_PORT))
-            ours = stack.enter_context(Varnish("ghost", concatenated(vcl_parts(), ""), ADDRESS, GHOST_PORT, document))
+            plain = stack.enter_context(Varnish("plain", PLAIN_VCL, ADDRESS, PLAIN_PORT, cpu=0))
+            ours = stack.enter_context(
+                Varnish("ghost", concatenated(vcl_parts(), ""), ADDRESS, GHOST_PORT, document, cpu=0)
+            )
             for kind, path in KINDS.items():
                 yield compare(kind, routes, path, plain, ours)
 
@@ -89,15 +91,15 @@ def compare(kind: str, routes: int, path: str, plain: Varnish, ours: Varnish) ->
         first, second = (plain, ours) if number % 2 == 0 else (ours, plain)
         results = {varnish.name: measure(varnish, hosts=routes, path=path) for varnish in (first, second)}
         pairs.append((results["plain"], results["ghost"]))
-    ratios = sorted(theirs[0] and mine[0] / theirs[0] for theirs, mine in pairs)
+    low, middle, high = statistics.quantiles((mine[0] / theirs[0] for theirs, mine in pairs), n=4)
     return Row(
         kind=kind,
         routes=routes,
         plain_us=statistics.median(theirs[0] for theirs, _ in pairs),
         ghost_us=statistics.median(mine[0] for _, mine in pairs),
-        ratio=statistics.median(ratios),
-        ratio_low=ratios[0],
-        ratio_high=ratios[-1],
+        ratio=middle,
+        ratio_low=low,
+        ratio_high=high,
         plain_per_second=statistics.median(theirs[1].per_second for theirs, _ in pairs),
         ghost_per_second=statistics.median(mine[1].per_second for _, mine in pairs),
         failed=sum(load.broken for pair in pairs for _, load in pair),

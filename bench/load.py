@@ -47,7 +47,20 @@ class Wrk:
         self._script = tempfile.NamedTemporaryFile("w", suffix=".lua")  # noqa: SIM115 - lives as long as the run
         self._script.write(SCRIPT % (hosts, path))
         self._script.flush()
-        command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "5s", "-s", self._script.name, url]
+        command = [
+            "taskset",
+            "-c",
+            "1",
+            "wrk",
+            "-t1",
+            f"-c{connections}",
+            f"-d{seconds}s",
+            "--timeout",
+            "5s",
+            "-s",
+            self._script.name,
+            url,
+        ]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
     def result(self) -> Load:

@@ -5,6 +5,7 @@ import subprocess
 import tempfile
 import time
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -25,13 +26,25 @@ class Varnish:
     port: int
     ghost: bytes = b""
     """ghost.json, for a VCL that imports ghost."""
+    cpu: int = 1
+    """What is measured has processor 0 for itself; backends and load share the other one."""
 
     def __enter__(self) -> Self:
         self._folder = tempfile.TemporaryDirectory(prefix="vgw-bench-")
         folder = Path(self._folder.name)
         (folder / "main.vcl").write_text(self.vcl)
         (folder / "ghost.json").write_bytes(self.ghost)
-        command = [VARNISHD, "-F", "-n", str(folder / "work"), "-f", str(folder / "main.vcl")]
+        command = [
+            "taskset",
+            "-c",
+            str(self.cpu),
+            VARNISHD,
+            "-F",
+            "-n",
+            str(folder / "work"),
+            "-f",
+            str(folder / "main.vcl"),
+        ]
         command += ["-a", f"http-{self.port}={self.address}:{self.port}", "-s", "malloc,64m"]
         command += ["-a", f"ghost={folder / 'ghost.sock'},mode=600"]
         command += ["-p", f"vmod_path={VMOD_PATH}", "-p", "vcc_feature=-err_unref"]
@@ -41,11 +54,10 @@ class Varnish:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        while not (folder / "ghost.sock").exists():
+        while not self._accepts():
             if self._process.poll() is not None:
                 raise RuntimeError(f"varnishd of {self.name} ended with {self._process.returncode}")
             time.sleep(0.05)
-        time.sleep(1)  # the child accepts a little later than its sockets appear
         return self
 
     def __exit__(
@@ -54,6 +66,17 @@ class Varnish:
         self._process.terminate()
         self._process.wait()
         self._folder.cleanup()
+
+    def _accepts(self) -> bool:
+        """Sockets are open before anybody accepts: only an answer tells that the child runs."""
+        connection = HTTPConnection(self.address, self.port, timeout=1)
+        try:
+            connection.request("GET", "/", headers={"Host": "host-0.example.com"})
+            return connection.getresponse().status > 0
+        except OSError:
+            return False
+        finally:
+            connection.close()
 
     @property
     def child(self) -> int:
