@@ -5,13 +5,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 import yaml
 from structlog.testing import capture_logs
 
-from certificate_rig import NOW, gateway, listener, pair, secret
+from certificate_rig import NOW, gateway, grant, listener, pair, secret
 from operator_rig import GATEWAY, route
 from varnish_gateway_common.document import digest
 from varnish_gateway_operator import app
@@ -111,6 +112,19 @@ def test_every_edit_is_noticed(folder: Path, watched: Path) -> None:
     until(lambda: "/other" not in text(routing))
     (folder / "gateway.yaml").unlink()
     until(lambda: not routing.exists())
+
+
+def test_rotation_and_revocation_are_noticed(folder: Path, watched: Path) -> None:
+    """Each within five seconds at the very most; README promises one."""
+    file = watched / "default/gw/certificates/far.a.pem"
+    (folder / "gateway.yaml").write_text(yaml.dump_all(gateway(listener("a", "", "far/a"))))
+    (folder / "grant.yaml").write_text(yaml.dump(grant("far")))
+    for _ in range(3):
+        before = text(file)
+        (folder / "secret.yaml").write_text(yaml.dump(secret("a", pair("a.test"), namespace="far")))
+        until(partial(lambda known: text(file) not in ("", known), before))
+    (folder / "grant.yaml").unlink()
+    until(lambda: not file.exists())
 
 
 def test_a_bug_costs_one_round(folder: Path, watched: Path, monkeypatch: pytest.MonkeyPatch) -> None:

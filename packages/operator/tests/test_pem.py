@@ -1,12 +1,13 @@
 """Chains and keys: what is understood, what is refused, and that nothing hostile does more than be refused."""
 
+import base64
 import random
 import re
 from contextlib import suppress
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from certificate_rig import pair
 from varnish_gateway_operator.translate.pem import InvalidCertificateError, read_pair
@@ -96,3 +97,17 @@ def test_damage_is_refused_or_does_no_harm(kind: tuple[bytes, bytes], part: int)
             damaged[part][dice.randrange(len(damaged[part]))] = dice.choice(b"\0\n-=AZaz09+/\xff")
         with suppress(InvalidCertificateError):
             assert read_pair(bytes(damaged[0]), bytes(damaged[1])).content
+
+
+@pytest.mark.parametrize("part", ["p", "q", "d", "dmp1", "dmq1", "iqmp"])
+def test_a_damaged_rsa_key_is_refused_though_its_public_half_fits(part: str) -> None:
+    """What OpenSSL takes, and fails with at every handshake."""
+    number = getattr(RSA.private_numbers(), part)
+    length = (number.bit_length() + 7) // 8
+    good, bad = number.to_bytes(length, "big"), (number ^ 4).to_bytes(length, "big")
+    key = RSA.private_bytes(Encoding.DER, TRADITIONAL, NoEncryption())
+    assert key.count(good) == 1
+    text = base64.encodebytes(key.replace(good, bad))
+    chain, _ = pair("a.test", key=RSA)
+    with pytest.raises(InvalidCertificateError, match="damaged|cannot be read|not a private key"):
+        read_pair(chain, b"-----BEGIN RSA PRIVATE KEY-----\n" + text + b"-----END RSA PRIVATE KEY-----\n")

@@ -36,7 +36,7 @@ _HOSTNAME: Final = re.compile(rf"(\*\.)?{_LABEL}(\.{_LABEL})*")
 _HOSTILE: Final = (
     ValueError,
     TypeError,
-    OverflowError,
+    ArithmeticError,
     UnsupportedAlgorithm,
     x509.InvalidVersion,
     x509.DuplicateExtension,
@@ -70,6 +70,8 @@ def read_pair(chain: bytes, key: bytes) -> Pair:
     try:
         if not _belong_together(certificates[0], private):
             raise InvalidCertificateError("tls.key does not belong to the first certificate of tls.crt")
+        if not _is_whole(private):
+            raise InvalidCertificateError("tls.key is damaged: its parts contradict each other")
         for number, certificate in enumerate(certificates, 1):
             _check_strength(certificate, number)
         content = b"".join(certificate.public_bytes(Encoding.PEM) for certificate in certificates)
@@ -82,7 +84,7 @@ def read_pair(chain: bytes, key: bytes) -> Pair:
             min(certificate.not_valid_after_utc for certificate in certificates),
         )
     except _HOSTILE:
-        raise InvalidCertificateError("tls.crt has a certificate that cannot be read") from None
+        raise InvalidCertificateError("tls.crt or tls.key has parts that cannot be read") from None
 
 
 def _chain(text: bytes) -> Sequence[x509.Certificate]:
@@ -100,7 +102,7 @@ def _private_key(text: bytes) -> PrivateKeyTypes:
     if b"ENCRYPTED" in text:
         raise InvalidCertificateError("tls.key is encrypted; there is nobody to ask for its password")
     try:
-        # To look for primes again takes longer than all the rest; what counts is that it belongs to the certificate.
+        # To look for primes again takes longer than all the rest; _is_whole checks what damage can bring about.
         return load_pem_private_key(text, None, unsafe_skip_rsa_key_validation=True)
     except _HOSTILE:
         raise InvalidCertificateError("tls.key is not a private key in PEM") from None
@@ -109,6 +111,21 @@ def _private_key(text: bytes) -> PrivateKeyTypes:
 def _belong_together(certificate: x509.Certificate, key: PrivateKeyTypes) -> bool:
     form = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
     return certificate.public_key().public_bytes(*form) == key.public_key().public_bytes(*form)
+
+
+def _is_whole(key: PrivateKeyTypes) -> bool:
+    """A damaged key loads as well as a good one, belongs to its certificate by its public half, and fails at every
+    handshake."""
+    if isinstance(key, rsa.RSAPrivateKey):
+        parts = key.private_numbers()
+        p, q, e = parts.p, parts.q, parts.public_numbers.e
+        exponents = (parts.d, p - 1), (parts.d, q - 1), (parts.dmp1, p - 1), (parts.dmq1, q - 1)
+        are_inverse = all(each * e % modulus == 1 for each, modulus in exponents)
+        return p * q == parts.public_numbers.n and are_inverse and parts.iqmp * q % p == 1
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        derived = ec.derive_private_key(key.private_numbers().private_value, key.curve)
+        return derived.public_key().public_numbers() == key.public_key().public_numbers()
+    return True
 
 
 def _check_strength(certificate: x509.Certificate, number: int) -> None:
