@@ -109,5 +109,5 @@ def test_a_damaged_rsa_key_is_refused_though_its_public_half_fits(part: str) -> 
     assert key.count(good) == 1
     text = base64.encodebytes(key.replace(good, bad))
     chain, _ = pair("a.test", key=RSA)
-    with pytest.raises(InvalidCertificateError, match="damaged|cannot be read|not a private key"):
+    with pytest.raises(InvalidCertificateError, match=r"damaged|cannot be read|not a private key"):
         read_pair(chain, b"-----BEGIN RSA PRIVATE KEY-----\n" + text + b"-----END RSA PRIVATE KEY-----\n")
