@@ -18,6 +18,9 @@ use crate::{
 
 type Map<K, V> = HashMap<K, V, RandomState>;
 
+/// Of one backend.
+const MAX_WEIGHT: i64 = 1_000_000;
+
 /// A rule that answers 500, and why.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Broken {
@@ -36,6 +39,7 @@ impl Compiler {
     /// Takes the text of `routing`; the error is for a document that is wrong as a whole.
     pub fn compile(&mut self, text: &str) -> Result<(Routing, Vec<Broken>), Refused> {
         let wired: wire::Routing = serde_json::from_str(text).map_err(|error| Refused::new(error.to_string()))?;
+        check_weights(&wired)?;
         let mut build = Build::new(&self.expressions);
         for rule in &wired.rules {
             let rule = build.rule(rule);
@@ -48,6 +52,18 @@ impl Compiler {
         let Build { routing, broken, expressions, .. } = build;
         self.expressions = expressions;
         Ok((routing, broken))
+    }
+}
+
+/// The generated types keep an integer's kind, not its bounds; larger weights could overflow their sum.
+fn check_weights(wired: &wire::Routing) -> Result<(), Refused> {
+    let backends = wired.rules.iter().flat_map(|rule| match &rule.action {
+        wire::RuleAction::Forward(forward) => &*forward.backends,
+        wire::RuleAction::Redirect(_) | wire::RuleAction::Refuse(_) => &[],
+    });
+    match backends.map(|backend| backend.weight).find(|weight| !(0..=MAX_WEIGHT).contains(weight)) {
+        Some(weight) => Err(Refused::new(format!("weight {weight} is not between 0 and {MAX_WEIGHT}"))),
+        None => Ok(()),
     }
 }
 
