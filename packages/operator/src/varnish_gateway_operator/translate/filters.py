@@ -28,7 +28,11 @@ FRAMING: Final = frozenset(
 )
 """Fields that say where a message ends or belong to one connection: to edit them is to break the framing."""
 
-OURS: Final = frozenset({"x-gateway-listener", "x-gateway-route"})
+OURS: Final = "x-gateway-"
+"""What the names of the gateway's own fields begin with."""
+
+MAX_NAME_BYTES: Final = 120
+"""varnishd keeps the length of a name in one byte, and ghost has room for its own beside it."""
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+\-.^_`|~]+")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -145,8 +149,10 @@ def _name_problem(name: str, action: str, is_request: bool) -> str | None:
         return f"{name!r} is not the name of a header"
     if name.lower() in FRAMING:
         return f"{name} belongs to the connection and cannot be edited"
-    if is_request and name.lower() in OURS:
-        return f"{name} is set by the gateway"
+    if len(name) > MAX_NAME_BYTES:
+        return f"{name[:20]}... is longer than {MAX_NAME_BYTES} bytes"
+    if name.lower().startswith(OURS):
+        return f"{name} is the gateway's own"
     if is_request and action != "set" and name.lower() == "host":
         return f"{name} is one field: it can be set, and nothing else"
     return None
