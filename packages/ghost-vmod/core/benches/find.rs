@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use divan::{Bencher, counter::ItemsCount};
 use ghost_core::{
-    Compiler, Document, Routing, Verdict, normalise,
+    Compiler, Connection, Document, Routing, Verdict, normalise,
     request::{Fields, Request},
 };
 
@@ -63,7 +63,8 @@ fn decide(routing: &Routing, host: &str, target: &str) -> Verdict {
     let target = normalise::target(b"GET", target.as_bytes()).unwrap();
     let host = normalise::host(host.as_bytes()).unwrap();
     let (path, query) = (target.path(), target.query());
-    routing.decide(b"http-80", &Request { method: b"GET", host: Some(&host), path, query, fields: &NoFields })
+    let request = Request { method: b"GET", host: Some(&host), path, query, fields: &NoFields };
+    routing.decide(b"http-80", Connection::Client(None), &request)
 }
 
 #[divan::bench(args = SIZES)]

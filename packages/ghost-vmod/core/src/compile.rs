@@ -41,6 +41,9 @@ impl Compiler {
         let wired: wire::Routing = serde_json::from_str(text).map_err(|error| Refused::new(error.to_string()))?;
         check_weights(&wired)?;
         let mut build = Build::new(&self.expressions);
+        for network in &wired.trusted_networks {
+            build.routing.trusted.insert(network).map_err(Refused::new)?;
+        }
         for rule in &wired.rules {
             let rule = build.rule(rule);
             build.routing.rules.push(rule);

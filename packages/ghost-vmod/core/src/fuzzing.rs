@@ -1,7 +1,7 @@
 //! What the fuzz target and its stable stand-in feed: a document, a request, everything that is done with them.
 
 use crate::{
-    Action, Compiler, Document, Verdict,
+    Action, Compiler, Connection, Document, Verdict,
     endpoint::Endpoints,
     normalise,
     request::{Fields, Request},
@@ -31,10 +31,12 @@ pub fn entry(input: &[u8]) -> Result<usize, String> {
     let Ok(target) = normalise::target(b"GET", target) else {
         return Ok(routing.rules().len());
     };
+    let server_name = normalise::server_name(host);
+    let connection = Connection::Client(server_name.as_deref());
     let host = normalise::host(target.authority.unwrap_or(host)).map_err(malformed).ok();
     let (path, query) = (target.path(), target.query());
     let request = Request { method: b"GET", host: host.as_deref(), path, query, fields: &NoFields };
-    if let Verdict::Redirect(id, _) = routing.decide(socket, &request)
+    if let Verdict::Redirect(id, _) = routing.decide(socket, connection, &request)
         && let (Action::Redirect(redirect), Some(socket)) = (&routing.rule(id).action, routing.socket(socket))
     {
         redirect.location(socket, &request);

@@ -4,6 +4,7 @@
 //!  ghost.json --parse--> Document --compile--> Routing                          (once a reload)
 //!
 //!  Routing
+//!   |- trusted: Networks                                                      (whose X-Forwarded-* stay)
 //!   |- sockets: name -> Socket --hostname--> Listener --hostname--> PathIndex   (HostIndex, twice)
 //!   |                                                               |  exact, elements, expressions
 //!   |- rules: [Rule]  <------------- RuleId, ascending = precedence-+
@@ -14,7 +15,7 @@
 //!                                              v
 //!  Document.endpoints: key -> [Endpoint]   EndpointSet, swapped without touching the Routing
 //!
-//!  request --normalise--> Target, Host --decide--> Verdict --pick, filter, redirect--> what is sent   (pure)
+//!  request --normalise--> Target, Host, server name --decide--> Verdict --pick, filter, redirect--> what is sent   (pure)
 //! ```
 
 #![forbid(unsafe_code)]
@@ -24,11 +25,13 @@ pub mod document;
 pub mod endpoint;
 pub mod expression;
 pub mod filter;
+pub mod forwarded;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod host;
 pub mod key;
 pub mod matcher;
+pub mod network;
 pub mod normalise;
 pub mod path;
 pub mod pick;
@@ -42,4 +45,4 @@ pub mod wire;
 pub use compile::{Broken, Compiler};
 pub use document::Document;
 pub use routing::{Action, Routing, Rule, RuleId, ServiceId};
-pub use verdict::Verdict;
+pub use verdict::{Connection, Verdict};

@@ -127,11 +127,17 @@ pub fn host(raw: &[u8]) -> Result<Cow<'_, [u8]>, Malformed> {
     if !digits || name.is_empty() || name.len() > HOST_BYTES {
         return Err(Malformed);
     }
-    Ok(if name.iter().any(u8::is_ascii_uppercase) {
-        Cow::Owned(name.to_ascii_lowercase())
-    } else {
-        Cow::Borrowed(name)
-    })
+    Ok(lower(name))
+}
+
+/// The server name of a TLS handshake, as listeners know it; an empty one is none.
+pub fn server_name(raw: &[u8]) -> Option<Cow<'_, [u8]>> {
+    let name = raw.strip_suffix(b".").unwrap_or(raw);
+    (!name.is_empty()).then(|| lower(name))
+}
+
+fn lower(name: &[u8]) -> Cow<'_, [u8]> {
+    if name.iter().any(u8::is_ascii_uppercase) { Cow::Owned(name.to_ascii_lowercase()) } else { Cow::Borrowed(name) }
 }
 
 fn split_port(raw: &[u8]) -> Result<(&[u8], Option<&[u8]>), Malformed> {
@@ -246,6 +252,14 @@ mod tests {
             ("10.0.0.1:1", "10.0.0.1"),
         ] {
             assert_eq!(name(raw).as_deref(), Ok(bare), "{raw}");
+        }
+    }
+
+    #[test]
+    fn server_names_lose_case_and_trailing_dot() {
+        for (raw, bare) in [("A.Test", "a.test"), ("a.test.", "a.test"), ("a b:1", "a b:1"), ("", ""), (".", "")] {
+            let found = server_name(raw.as_bytes());
+            assert_eq!(found.as_deref(), (!bare.is_empty()).then_some(bare.as_bytes()), "{raw}");
         }
     }
 

@@ -4,6 +4,7 @@ use crate::{
     filter::{Field, Filters, PathRewrite},
     host::HostIndex,
     matcher::Conditions,
+    network::Networks,
     path::{PathIndex, PathMatch},
     pick::Weights,
 };
@@ -19,6 +20,8 @@ pub struct ServiceId(pub u32);
 /// Everything of one Gateway.
 #[derive(Debug, Default)]
 pub struct Routing {
+    /// Whose word on the clients before them is taken.
+    pub trusted: Networks,
     pub(crate) sockets: Vec<Socket>,
     pub(crate) rules: Vec<Rule>,
     pub(crate) services: Vec<Box<str>>,

@@ -1,8 +1,10 @@
 //! What is to be done with a request.
 
+use std::ptr;
+
 use crate::{
     request::{Fields, Request},
-    routing::{Action, Routing, Rule, RuleId},
+    routing::{Action, Listener, Routing, Rule, RuleId, Socket},
 };
 
 /// The answer to "what now?"; there are no others.
@@ -10,6 +12,8 @@ use crate::{
 pub enum Verdict {
     /// No listener of the socket covers the host.
     NoListener,
+    /// The connection was made for another listener than the host's.
+    Misdirected,
     /// No rule of the listener matches.
     NoRoute,
     /// This rule's request goes to a backend.
@@ -25,6 +29,7 @@ impl Verdict {
     pub fn status(self) -> u16 {
         match self {
             Self::NoListener | Self::NoRoute => 404,
+            Self::Misdirected => 421,
             Self::Forward(_) => 0,
             Self::Redirect(_, status) => status,
             Self::Refuse(_) => 500,
@@ -33,9 +38,27 @@ impl Verdict {
 
     pub fn rule(self) -> Option<RuleId> {
         match self {
-            Self::NoListener | Self::NoRoute => None,
+            Self::NoListener | Self::Misdirected | Self::NoRoute => None,
             Self::Forward(rule) | Self::Redirect(rule, _) | Self::Refuse(rule) => Some(rule),
         }
+    }
+}
+
+/// What the connection was made for, as far as the client told.
+#[derive(Clone, Copy, Debug)]
+pub enum Connection<'a> {
+    /// A client's own, with the server name of its TLS handshake: lower-case, without trailing dot.
+    Client(Option<&'a [u8]>),
+    /// The request is not a client's own but one for a part of its page.
+    Inner,
+}
+
+impl Connection<'_> {
+    /// Whether it was made for the host's listener. Listeners are compared, not names, for one certificate may be good
+    /// for many hosts of a listener, and what one listener demands of a client another one may not.
+    fn leads_to(self, socket: &Socket, listener: Option<&Listener>, host: Option<&[u8]>) -> bool {
+        let Self::Client(server_name) = self else { return true };
+        server_name == host || socket.listeners.find(server_name).map(ptr::from_ref) == listener.map(ptr::from_ref)
     }
 }
 
@@ -51,11 +74,13 @@ impl Rule {
 
 impl Routing {
     /// The first rule that matches: exact host, wildcards, any host, and in each by precedence.
-    pub fn decide<F: Fields>(&self, socket: &[u8], request: &Request<F>) -> Verdict {
-        let listener = self.socket(socket).and_then(|socket| socket.listeners.find(request.host));
-        let Some(listener) = listener else {
-            return Verdict::NoListener;
-        };
+    pub fn decide<F: Fields>(&self, socket: &[u8], connection: Connection, request: &Request<F>) -> Verdict {
+        let Some(socket) = self.socket(socket) else { return Verdict::NoListener };
+        let listener = socket.listeners.find(request.host);
+        if socket.is_https && !connection.leads_to(socket, listener, request.host) {
+            return Verdict::Misdirected;
+        }
+        let Some(listener) = listener else { return Verdict::NoListener };
         let holds = |id| self.rule(id).conditions.hold(request);
         let rule = listener.hosts.covering(request.host).find_map(|paths| paths.find(request.path, holds));
         rule.map_or(Verdict::NoRoute, |id| self.rule(id).verdict(id))

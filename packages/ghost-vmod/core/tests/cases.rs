@@ -19,6 +19,8 @@ struct Entry {
     claim: String,
     get: String,
     gateway: Option<String>,
+    /// The server name of the TLS handshake, "" for none; without it, the Host.
+    sni: Option<String>,
     #[serde(default = "get")]
     method: String,
     #[serde(default)]
@@ -118,10 +120,12 @@ fn sent(entry: &Entry) -> Sent {
     let (scheme, rest) = entry.get.split_once("://").unwrap();
     let (authority, target) = rest.find('/').map_or((rest, "/"), |cut| rest.split_at(cut));
     let port = authority.rsplit_once(':').map_or(if scheme == "https" { "443" } else { "80" }, |parts| parts.1);
+    let host = authority.rsplit_once(':').map_or(authority, |parts| parts.0);
     let mut headers = vec![("Host".to_owned(), authority.to_owned())];
     headers.extend(entry.headers.iter().cloned());
     Sent {
         socket: format!("{scheme}-{port}"),
+        server_name: entry.sni.clone().unwrap_or_else(|| host.to_owned()),
         method: entry.method.clone(),
         target: target.to_owned(),
         headers: Headers(headers),

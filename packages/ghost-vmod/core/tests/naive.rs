@@ -2,7 +2,7 @@
 
 mod support;
 
-use ghost_core::{Compiler, Routing, RuleId, Verdict, key::identity, request::Request};
+use ghost_core::{Compiler, Connection, Routing, RuleId, Verdict, key::identity, request::Request};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use support::Headers;
@@ -56,9 +56,9 @@ fn listeners(rules: usize) -> impl Strategy<Value = Vec<Value>> {
 
 fn routing() -> impl Strategy<Value = Value> {
     proptest::collection::vec(rule(), 1..12).prop_flat_map(|rules| {
-        listeners(rules.len()).prop_map(move |listeners| {
+        (listeners(rules.len()), prop_oneof!["HTTP", "HTTPS"]).prop_map(move |(listeners, protocol)| {
             json!({"version": 1, "gateway": "a/b", "rules": rules,
-                "sockets": [{"name": "http-80", "port": 80, "listeners": listeners}]})
+                "sockets": [{"name": "s-80", "port": 80, "protocol": protocol, "listeners": listeners}]})
         })
     })
 }
@@ -67,6 +67,7 @@ fn routing() -> impl Strategy<Value = Value> {
 struct Asked {
     method: &'static str,
     host: &'static str,
+    server_name: Option<&'static str>,
     path: String,
     query: Option<String>,
     headers: Headers,
@@ -75,9 +76,11 @@ struct Asked {
 fn asked() -> impl Strategy<Value = Asked> {
     let pairs = proptest::collection::vec((prop_oneof!["h", "i", "q", "Q"], prop_oneof!["1", "2", "11"]), 0..3);
     let methods = prop_oneof![Just("GET"), Just("POST")];
-    (methods, proptest::sample::select(&HOSTS[..]), path(), pairs).prop_map(|(method, host, path, pairs)| {
+    let host = || proptest::sample::select(&HOSTS[..]);
+    let hosts = (host(), proptest::option::weighted(0.8, host()));
+    (methods, hosts, path(), pairs).prop_map(|(method, (host, server_name), path, pairs)| {
         let query = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&");
-        Asked { method, host, path, query: (!query.is_empty()).then_some(query), headers: Headers(pairs) }
+        Asked { method, host, server_name, path, query: (!query.is_empty()).then_some(query), headers: Headers(pairs) }
     })
 }
 
@@ -140,9 +143,23 @@ fn matches(rule: &Value, asked: &Asked) -> bool {
         && matches_values(&wanted["query_parameters"], parameter)
 }
 
+/// The place of the listener with the most specific hostname; a connection without a server name is for the one without.
+fn owner(listeners: &Value, host: Option<&str>) -> Option<usize> {
+    let first = match host {
+        Some(host) => covering(listeners, host).first().map(|listener| listener["name"].clone()),
+        None => Some(json!("")),
+    };
+    listeners.as_array().unwrap().iter().position(|listener| Some(&listener["name"]) == first.as_ref())
+}
+
 /// The listener with the most specific hostname, then its hosts from the most specific on, then the first rule.
 fn naive(routing: &Value, asked: &Asked) -> Verdict {
-    let listeners = covering(&routing["sockets"][0]["listeners"], asked.host);
+    let socket = &routing["sockets"][0];
+    let listeners = &socket["listeners"];
+    if socket["protocol"] == "HTTPS" && owner(listeners, asked.server_name) != owner(listeners, Some(asked.host)) {
+        return Verdict::Misdirected;
+    }
+    let listeners = covering(listeners, asked.host);
     let Some(listener) = listeners.first() else { return Verdict::NoListener };
     let hosts = covering(&listener["hosts"], asked.host);
     let places = hosts.iter().flat_map(|host| host["rules"].as_array().unwrap());
@@ -159,7 +176,7 @@ fn indexed(routing: &Routing, asked: &Asked) -> Verdict {
         query: asked.query.as_deref().map(str::as_bytes),
         fields: &asked.headers,
     };
-    routing.decide(b"http-80", &request)
+    routing.decide(b"s-80", Connection::Client(asked.server_name.map(str::as_bytes)), &request)
 }
 
 proptest! {

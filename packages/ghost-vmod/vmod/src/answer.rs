@@ -70,6 +70,7 @@ fn body(status: u16) -> &'static [u8] {
         308 => b"308 Permanent Redirect\n",
         400 => b"400 Bad Request\n",
         404 => b"404 Not Found\n",
+        421 => b"421 Misdirected Request\n",
         500 => b"500 Internal Server Error\n",
         502 => b"502 Bad Gateway\n",
         503 => b"503 Service Unavailable\n",

@@ -125,14 +125,14 @@ fn undo_filters(context: Context) {
     }
 }
 
-/// vcl_pipe: as `fetch`, and what a WebSocket's handshake needs.
+/// vcl_pipe: as `fetch`, and what a WebSocket's handshake needs. Whatever else the client offered to become is not sent:
+/// a backend that took up h2c would be sent requests that nobody routed.
 pub fn pipe(context: Context) -> u16 {
     let status = fetch(context);
-    if let (0, Some(from), Some(to)) = (status, context.request(), context.backend_request())
-        && let Some(upgrade) = from.value(b"upgrade")
-    {
-        to.set("Upgrade", upgrade);
-        to.set("Connection", b"Upgrade");
+    if let (0, Some(mut request)) = (status, context.backend_request()) {
+        request.remove(b"http2-settings");
+        request.set("Upgrade", b"websocket");
+        request.set("Connection", b"Upgrade");
     }
     status
 }

@@ -3,8 +3,9 @@
 use std::{
     ffi::{CStr, c_int},
     marker::PhantomData,
+    net::IpAddr,
     os::fd::RawFd,
-    slice,
+    ptr, slice,
 };
 
 use varnish::ffi::{self, vrt_ctx};
@@ -13,7 +14,7 @@ use crate::{
     director::Route,
     message::Message,
     task::Task,
-    varnish_abi::{VCL_MET_RECV, VRT_r_local_socket},
+    varnish_abi::{PP2_TYPE_AUTHORITY, VCL_MET_RECV, VPX_tlv, VRT_r_local_socket},
 };
 
 /// A live `vrt_ctx`; what it hands out lives as long as the task.
@@ -102,6 +103,45 @@ impl<'a> Context<'a> {
             }
             let name = VRT_r_local_socket(self.raw).0;
             if name.is_null() { &[] } else { CStr::from_ptr(name).to_bytes() }
+        }
+    }
+
+    /// client.ip as a text, which Varnish made when the connection began.
+    pub fn client(self) -> &'a [u8] {
+        unsafe {
+            if (*self.raw).sp.is_null() {
+                return &[];
+            }
+            let text = ffi::SES_Get_String_Attr((*self.raw).sp, ffi::SessionAttr::ClientIp);
+            if text.is_null() { &[] } else { CStr::from_ptr(text).to_bytes() }
+        }
+    }
+
+    /// client.ip.
+    pub fn client_address(self) -> Option<IpAddr> {
+        let (mut address, mut octets) = (ptr::null_mut(), ptr::null());
+        unsafe {
+            if (*self.raw).sp.is_null() || ffi::SES_Get_client_addr((*self.raw).sp, &raw mut address) != 0 {
+                return None;
+            }
+            match ffi::VRT_VSA_GetPtr(self.raw, ffi::VCL_IP(address), &raw mut octets) {
+                libc::AF_INET => Some((*octets.cast::<[u8; 4]>()).into()),
+                libc::AF_INET6 => Some((*octets.cast::<[u8; 16]>()).into()),
+                _ => None,
+            }
+        }
+    }
+
+    /// The server name of the client's TLS handshake, as the PROXY header tells it.
+    pub fn server_name(self) -> Option<&'a [u8]> {
+        let (mut name, mut bytes) = (ptr::null(), 0);
+        unsafe {
+            if (*self.raw).req.is_null()
+                || VPX_tlv((*self.raw).req, PP2_TYPE_AUTHORITY, &raw mut name, &raw mut bytes) != 0
+            {
+                return None;
+            }
+            Some(slice::from_raw_parts(name.cast(), usize::try_from(bytes).unwrap_or(0)))
         }
     }
 

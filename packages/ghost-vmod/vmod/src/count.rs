@@ -18,12 +18,14 @@ impl Serialize for Count {
     }
 }
 
-/// Every request counts as one of the first six; attempts count besides.
+/// Every request counts as one of the first seven; attempts count besides.
 #[derive(Serialize)]
 pub struct Counts {
     pub forwarded: Count,
     pub redirected: Count,
     pub not_found: Count,
+    /// Made on a connection for another listener.
+    pub misdirected: Count,
     pub refused: Count,
     pub malformed: Count,
     /// There was no configuration.
@@ -38,6 +40,7 @@ pub static COUNTS: Counts = Counts {
     forwarded: Count::zero(),
     redirected: Count::zero(),
     not_found: Count::zero(),
+    misdirected: Count::zero(),
     refused: Count::zero(),
     malformed: Count::zero(),
     unavailable: Count::zero(),

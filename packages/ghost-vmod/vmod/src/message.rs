@@ -4,9 +4,12 @@ use std::{ffi::c_char, marker::PhantomData, slice};
 
 use ghost_core::{
     filter::{EditFields, Field},
+    forwarded::EditForwarded,
     request::Fields,
 };
 use varnish::ffi;
+
+use crate::varnish_abi::HDF_FILTER;
 
 /// The longest name that Varnish's one byte of length can hold, and the colon.
 const NAME_BYTES: usize = 254;
@@ -61,6 +64,11 @@ impl<'a> Message<'a> {
         self.fields().find_map(|field| value_of(field, name))
     }
 
+    /// Whether a field's name is longer than Varnish can look for: nobody could remove such a field.
+    pub fn has_overlong_name(self) -> bool {
+        self.fields().any(|field| field.len() >= NAME_BYTES && parts_of(field).0.len() >= NAME_BYTES)
+    }
+
     /// The values of all fields of that name.
     pub fn values(self, name: &[u8]) -> impl Iterator<Item = &'a [u8]> {
         self.fields().filter_map(move |field| value_of(field, name))
@@ -77,10 +85,10 @@ impl<'a> Message<'a> {
     /// A field from its name and value.
     pub fn set(mut self, name: &str, value: &[u8]) {
         self.remove(name.as_bytes());
-        self.append(&[name.as_bytes(), b": ", value]);
+        self.append_parts(&[name.as_bytes(), b": ", value]);
     }
 
-    fn append(self, parts: &[&[u8]]) {
+    fn append_parts(self, parts: &[&[u8]]) {
         if let Some(copy) = self.copy(parts) {
             // SAFETY: `copy` ends with a zero byte and lives in the message's workspace.
             unsafe { ffi::http_SetHeader(self.http, copy) }
@@ -94,18 +102,6 @@ impl<'a> Message<'a> {
             if value_of(text(line), name).is_some() {
                 // SAFETY: a line of a message ends with a zero byte, and stays where it is.
                 unsafe { ffi::http_SetHeader(self.http, line.b) }
-            }
-        }
-    }
-
-    /// Removes every field whose name begins like that.
-    pub fn remove_beginning(mut self, prefix: &[u8]) {
-        let is_meant = |name: &&[u8]| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
-        while let Some(name) = self.fields().map(name_of).find(is_meant) {
-            let before = self.lines().len();
-            self.remove(name);
-            if self.lines().len() == before {
-                break;
             }
         }
     }
@@ -157,7 +153,39 @@ impl EditFields for Message<'_> {
     }
 
     fn add(&mut self, field: &Field) {
-        self.append(&[&field.line()[..field.line().len() - 1]]);
+        self.append_parts(&[&field.line()[..field.line().len() - 1]]);
+    }
+}
+
+impl EditForwarded for Message<'_> {
+    fn remove_if(&mut self, is_meant: impl Fn(&[u8], &[u8]) -> bool) {
+        let is_meant = |(name, value): &(&[u8], &[u8])| is_meant(name, value);
+        while let Some((name, _)) = self.fields().map(parts_of).find(is_meant) {
+            let before = self.lines().len();
+            self.remove(name);
+            if self.lines().len() == before {
+                break;
+            }
+        }
+    }
+
+    fn append(&mut self, name: &'static str, value: &[u8]) {
+        self.append_parts(&[name.as_bytes(), b": ", value]);
+    }
+
+    fn append_proto(&mut self, is_https: bool) {
+        let line = if is_https { c"X-Forwarded-Proto: https" } else { c"X-Forwarded-Proto: http" };
+        // SAFETY: a static text needs no room in the workspace.
+        unsafe { ffi::http_SetHeader(self.http, line.as_ptr()) }
+    }
+
+    fn keep(&mut self, is_meant: impl Fn(&[u8]) -> bool) {
+        for (place, line) in self.lines().iter().enumerate().skip(ffi::HTTP_HDR_FIRST as usize) {
+            if is_meant(parts_of(text(line)).0) {
+                // SAFETY: Varnish keeps as many flags as lines.
+                unsafe { *(*self.http).hdf.add(place) &= !HDF_FILTER }
+            }
+        }
     }
 }
 
@@ -169,8 +197,9 @@ fn text<'a>(line: &ffi::txt) -> &'a [u8] {
     unsafe { slice::from_raw_parts(line.b.cast(), usize::try_from(line.e.offset_from(line.b)).unwrap_or(0)) }
 }
 
-fn name_of(field: &[u8]) -> &[u8] {
-    &field[..field.iter().position(|byte| *byte == b':').unwrap_or(0)]
+fn parts_of(field: &[u8]) -> (&[u8], &[u8]) {
+    let end = field.iter().position(|byte| *byte == b':').unwrap_or(0);
+    (&field[..end], field[end..].strip_prefix(b":").unwrap_or_default().trim_ascii())
 }
 
 fn value_of<'a>(field: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {

@@ -3,8 +3,9 @@
 use std::{borrow::Cow, sync::Arc};
 
 use ghost_core::{
-    Verdict,
+    Connection, Verdict,
     filter::EditFields,
+    forwarded::{self, Peer},
     normalise::{self, Malformed},
     request::Request,
 };
@@ -14,6 +15,7 @@ use crate::{
     count::{COUNTS, count},
     message::Message,
     panic_if_asked,
+    plan::Plan,
     table::Tables,
     task::{Routed, Task},
 };
@@ -22,8 +24,23 @@ use crate::{
 const UNAVAILABLE: u16 = 503;
 const MALFORMED: u16 = 400;
 
+const MISDIRECTED: u16 = 421;
+
 /// Returns the status to refuse with at once, or 0.
 pub fn receive(tables: &Tables, context: Context) -> u16 {
+    receive_as(tables, context, Received::AsVarnishBegan)
+}
+
+/// What Varnish did to the request before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Received {
+    /// It appended client.ip to X-Forwarded-For.
+    AsVarnishBegan,
+    /// It undid that, too.
+    RolledBack,
+}
+
+fn receive_as(tables: &Tables, context: Context, received: Received) -> u16 {
     panic_if_asked(context, "receive");
     // Until there is a hint, Varnish's default holds: the preamble's backend that is none.
     let (Some(request), Some(task)) = (context.request(), context.task()) else { return UNAVAILABLE };
@@ -35,18 +52,21 @@ pub fn receive(tables: &Tables, context: Context) -> u16 {
         task.answer = MALFORMED;
         return MALFORMED;
     };
-    let answer = route(tables, context, request, host.as_deref());
+    let answer = route(tables, context, request, host.as_deref(), received);
     if request.is_overflowed() {
         return UNAVAILABLE;
     }
     if let Some(task) = context.known_task() {
         task.answer = answer;
     }
-    0
+    if answer == MISDIRECTED { MISDIRECTED } else { 0 }
 }
 
 /// Brings the target into one form, makes the host of an absolute-form target the Host; returns the host's name.
 fn normalise<'a>(context: Context<'a>, request: Message<'a>) -> Result<Option<Cow<'a, [u8]>>, Malformed> {
+    if request.has_overlong_name() {
+        return Err(Malformed);
+    }
     let url = request.url();
     let target = normalise::target(request.method(), url)?;
     if target.text.as_ptr() != url.as_ptr() {
@@ -65,9 +85,9 @@ fn normalise<'a>(context: Context<'a>, request: Message<'a>) -> Result<Option<Co
 }
 
 /// Finds the rule, makes its director the request's, and says so in X-Gateway-*.
-fn route(tables: &Tables, context: Context, mut request: Message, host: Option<&[u8]>) -> u16 {
-    request.remove_beginning(b"x-gateway-");
+fn route(tables: &Tables, context: Context, mut request: Message, host: Option<&[u8]>, received: Received) -> u16 {
     let table = tables.newest(context);
+    set_forwarded(table.plan.as_deref(), context, request, received);
     let Some(plan) = &table.plan else {
         tables.nowhere().hint(context);
         count(&COUNTS.unavailable);
@@ -78,8 +98,10 @@ fn route(tables: &Tables, context: Context, mut request: Message, host: Option<&
         request.add(&socket.header);
     }
     let (path, query) = split(request.url());
-    let verdict =
-        plan.routing.decide(socket, &Request { method: request.method(), host, path, query, fields: &request });
+    let server_name = context.server_name().and_then(normalise::server_name);
+    let connection = if context.is_top() { Connection::Client(server_name.as_deref()) } else { Connection::Inner };
+    let asked = Request { method: request.method(), host, path, query, fields: &request };
+    let verdict = plan.routing.decide(socket, connection, &asked);
     count_verdict(verdict);
     let Some((id, director)) = verdict.rule().and_then(|id| Some((id, table.director(id)?))) else {
         tables.nowhere().hint(context);
@@ -94,9 +116,25 @@ fn route(tables: &Tables, context: Context, mut request: Message, host: Option<&
     verdict.status()
 }
 
+/// Removes X-Gateway-*, and has X-Forwarded-* say what is so.
+fn set_forwarded(plan: Option<&Plan>, context: Context, mut request: Message, received: Received) {
+    let routing = plan.map(|plan| &plan.routing);
+    let is_in = |address| routing.is_some_and(|routing| routing.trusted.contain(address));
+    let socket = routing.and_then(|routing| routing.socket(context.socket()));
+    let peer = Peer {
+        address: context.client(),
+        is_trusted: context.client_address().is_some_and(is_in),
+        is_https: socket.is_some_and(|socket| socket.is_https),
+        is_appended: received == Received::AsVarnishBegan,
+    };
+    let host = request.value(b"host").filter(|host| !host.is_empty());
+    forwarded::set(&mut request, peer, host);
+}
+
 fn count_verdict(verdict: Verdict) {
     count(match verdict {
         Verdict::NoListener | Verdict::NoRoute => &COUNTS.not_found,
+        Verdict::Misdirected => &COUNTS.misdirected,
         Verdict::Forward(_) => &COUNTS.forwarded,
         Verdict::Redirect(..) => &COUNTS.redirected,
         Verdict::Refuse(_) => &COUNTS.refused,
@@ -141,7 +179,7 @@ pub fn answer(tables: &Tables, context: Context) -> u16 {
     if !context.is_receiving() {
         return 0;
     }
-    match receive(tables, context) {
+    match receive_as(tables, context, Received::RolledBack) {
         0 => context.known_task().map_or(UNAVAILABLE, |task| task.answer),
         status => status,
     }

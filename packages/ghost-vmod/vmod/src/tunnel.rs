@@ -107,6 +107,13 @@ fn exchange(context: Context) -> io::Result<()> {
         }
     };
     if head.status() == Some(101) {
+        if !head.is_websocket() {
+            (&*client).write_all(BAD_GATEWAY)?;
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the backend became something else than a WebSocket",
+            ));
+        }
         (&*client).write_all(&head.bytes)?;
         (&backend).write_all(early)?;
         relay(&client, &backend, true)
@@ -173,6 +180,16 @@ impl Head {
     fn status(&self) -> Option<u16> {
         let digits = self.bytes.strip_prefix(b"HTTP/1.")?.get(2..5)?;
         std::str::from_utf8(digits).ok()?.parse().ok().filter(|status| *status >= 100)
+    }
+
+    /// Whether that is what the answer says the connection becomes.
+    fn is_websocket(&self) -> bool {
+        let lines = self.bytes[..self.length].split(|byte| *byte == b'\n');
+        let mut upgrades = lines.filter_map(|line| {
+            let (name, value) = line.split_at(line.iter().position(|byte| *byte == b':')?);
+            name.eq_ignore_ascii_case(b"upgrade").then(|| value[1..].trim_ascii())
+        });
+        upgrades.next().is_some_and(|value| value.eq_ignore_ascii_case(b"websocket")) && upgrades.next().is_none()
     }
 
     /// The same, saying that the connection ends with this answer.

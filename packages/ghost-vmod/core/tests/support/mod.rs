@@ -2,12 +2,16 @@
 
 #![allow(dead_code, reason = "each test uses a part")]
 
-use std::{collections::HashMap, net::SocketAddr};
+use std::{
+    collections::HashMap,
+    net::{Ipv4Addr, SocketAddr},
+};
 
 use ghost_core::{
-    Action, Compiler, Document, Routing, Rule, RuleId, Verdict,
+    Action, Compiler, Connection, Document, Routing, Rule, RuleId, Verdict,
     endpoint::{EndpointSet, Endpoints},
     filter::{EditFields, Field, Filters},
+    forwarded::{self, EditForwarded, Peer},
     normalise,
     request::{Fields, Request},
 };
@@ -42,10 +46,24 @@ impl EditFields for Headers {
     }
 }
 
+impl EditForwarded for Headers {
+    fn remove_if(&mut self, is_meant: impl Fn(&[u8], &[u8]) -> bool) {
+        self.0.retain(|field| !is_meant(field.0.as_bytes(), field.1.as_bytes()));
+    }
+
+    fn append(&mut self, name: &'static str, value: &[u8]) {
+        self.0.push((name.to_owned(), String::from_utf8(value.to_vec()).unwrap()));
+    }
+
+    fn keep(&mut self, _: impl Fn(&[u8]) -> bool) {}
+}
+
 /// A request as a client sends it; Host is among the headers.
 #[derive(Clone, Debug)]
 pub struct Sent {
     pub socket: String,
+    /// The server name of the TLS handshake; empty for none.
+    pub server_name: String,
     pub method: String,
     pub target: String,
     pub headers: Headers,
@@ -100,7 +118,9 @@ impl Gateway {
         let host = normalise::host(host).map_err(|_| 400_u16)?;
         let (method, fields) = (sent.method.as_bytes(), &sent.headers);
         let request = Request { method, host: Some(&host), path: target.path(), query: target.query(), fields };
-        let verdict = self.routing.decide(sent.socket.as_bytes(), &request);
+        let server_name = normalise::server_name(sent.server_name.as_bytes());
+        let connection = Connection::Client(server_name.as_deref());
+        let verdict = self.routing.decide(sent.socket.as_bytes(), connection, &request);
         match verdict {
             Verdict::Forward(id) => self.forward(id, sent, &target.text),
             Verdict::Redirect(id, status) => Ok(self.redirect(id, status, sent, &request)),
@@ -145,8 +165,11 @@ fn edit_response(filters: &Filters, headers: &mut Headers) {
 /// What the backend is asked: the rule's filters, then the backend's.
 fn asked(rule: &Rule, backend: &Filters, sent: &Sent, target: &[u8], routing: &Routing) -> (Headers, String) {
     let mut headers = sent.headers.clone();
-    headers.0.retain(|field| !field.0.to_ascii_lowercase().starts_with("x-gateway-"));
-    headers.add(&routing.socket(sent.socket.as_bytes()).unwrap().header);
+    let socket = routing.socket(sent.socket.as_bytes()).unwrap();
+    let is_trusted = routing.trusted.contain(Ipv4Addr::LOCALHOST.into());
+    let peer = Peer { address: b"127.0.0.1", is_trusted, is_https: socket.is_https, is_appended: false };
+    forwarded::set(&mut headers, peer, sent.headers.first(b"host"));
+    headers.add(&socket.header);
     headers.add(&rule.header);
     let mut target = target.to_vec();
     for filters in [&rule.filters, backend] {
