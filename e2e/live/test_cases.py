@@ -7,6 +7,9 @@ from conftest import LiveGateway
 
 pytestmark = [pytest.mark.live, pytest.mark.xdist_group("live")]
 
+SERVED = "http:"
+"""Nothing stands in front of varnishd for HTTPS yet: those claims are checked by ghost's core alone."""
+
 
 @pytest.mark.parametrize("case", [case for case in all_cases() if case.claims], ids=lambda case: case.folder.name)
 def test_case(case: Case, gateway: LiveGateway) -> None:
@@ -14,7 +17,7 @@ def test_case(case: Case, gateway: LiveGateway) -> None:
     for name in case.gateways:
         gateway.load(case, name)
         for claim in case.claims:
-            if case.gateway_of(claim) == name:
+            if case.gateway_of(claim) == name and claim["get"].startswith(SERVED):
                 wrong += case.check(claim, gateway.address)
     assert not wrong, "\n".join(wrong)
 
