@@ -83,6 +83,16 @@ async def test_a_new_process_is_asked_what_it_runs(reload: GhostReload, ghost: F
     assert ghost.reloads == 1, "it read ghost.json by itself"
 
 
+async def test_a_refused_one_does_not_hide_what_a_new_process_runs(reload: GhostReload, ghost: FakeGhost) -> None:
+    await reload.apply(merged())
+    await reload.apply(HOSTILE)
+    reload.forget()
+    assert not await reload.apply(HOSTILE)
+    assert reload.applied == merged()
+    assert reload.refusal
+    assert ghost.reloads == 2, "the refused one is not tried again"
+
+
 async def test_another_digest_than_expected_is_tried_again(reload: GhostReload, paths: Paths) -> None:
     class Forgetful(FakeGhost):
         async def reload(self) -> Running:

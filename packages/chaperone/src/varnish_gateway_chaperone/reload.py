@@ -26,6 +26,7 @@ class GhostReload:
         self._refused = ""
         self.running: Running | None = None
         self.applied: Merged | None = None
+        self._good: Merged | None = None
         self.refusal: Refusal | None = None
         self.reloads = 0
         self.refusals = 0
@@ -43,22 +44,29 @@ class GhostReload:
 
     async def apply(self, merged: Merged) -> bool:
         """Make ghost run it; True when it did not before. Raises GhostLostError, and OSError for a full disk."""
+        is_new_process = self.running is None
+        running = self.running or await self._ask()
         if self.applied is not None and merged.digest == self.applied.digest:
             self.refusal = None
-            return False
+            return is_new_process
         if self.refusal is not None and merged.digest == self._refused:
             return False
-        if self.running is None:
-            self.running = await self._ghost.status()
-        if self.running.digest != merged.digest:
+        if running.digest != merged.digest:
             return await self._reload(merged)
-        self._took(merged, self.running)
+        self._took(merged, running)
         return True
 
     def forget(self) -> None:
         """Another process serves: ask it anew what it runs."""
         self.running = None
         self.applied = None
+
+    async def _ask(self) -> Running:
+        """What a new process runs: the last good one, when it read ghost.json, though a newer one was refused."""
+        self.running = await self._ghost.status()
+        if self._good is not None and self.running.digest == self._good.digest:
+            self.applied = self._good
+        return self.running
 
     async def _reload(self, merged: Merged) -> bool:
         _write(self._paths.ghost_candidate, merged.content)
@@ -75,7 +83,7 @@ class GhostReload:
 
     def _took(self, merged: Merged, running: Running) -> None:
         self.running = running
-        self.applied = merged
+        self.applied = self._good = merged
         self.refusal = None
         self.reloads += 1
         self._is_seed = False
