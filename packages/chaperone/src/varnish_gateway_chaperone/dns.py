@@ -1,12 +1,12 @@
 """Names outside the cluster to addresses, asked again when their TTL ends; the last good answer outlives its server."""
 
 import asyncio
-import ipaddress
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
+from varnish_gateway_chaperone.endpoints import address_of
 from varnish_gateway_chaperone.logs import Log
 from varnish_gateway_chaperone.supervisor.tree import Backoff
 
@@ -65,10 +65,16 @@ class DnsResolver:
         try:
             resolver = self._resolver()
             name = dns.name.from_text(hostname)  # absolute
-            answers = await asyncio.gather(*(_records(resolver, name, kind) for kind in ("A", "AAAA")))
+            asked = (_records(resolver, name, kind) for kind in ("A", "AAAA"))
+            results = await asyncio.gather(*asked, return_exceptions=True)
+            # Many a resolver fails for AAAA where it knows an A: one family that answers is enough.
+            answers = [result for result in results if not isinstance(result, BaseException)]
+            texts = [record.address for answer in answers for record in answer.rrset or ()]
+            addresses = tuple(filter(None, map(_literal, texts)))
+            if failed := [result for result in results if isinstance(result, BaseException) and not addresses]:
+                raise failed[0]
         except (dns.exception.DNSException, OSError, UnicodeError) as error:
             raise ResolveError(f"{hostname}: {error}") from error
-        addresses = tuple(record.address for answer in answers for record in answer.rrset or ())
         if not addresses:
             raise ResolveError(f"{hostname}: no A and no AAAA record")
         return Answer(addresses, min(answer.chaining_result.minimum_ttl for answer in answers if answer.rrset))
@@ -151,10 +157,8 @@ def hosts_of(file: Path) -> dict[str, tuple[str, ...]]:
 
 
 def _literal(text: str) -> str | None:
-    try:
-        return str(ipaddress.ip_address(text))
-    except ValueError:
-        return None
+    """The canonical text of an address that a request may be sent to, as for EndpointSlices."""
+    return address_of(text, "IPv4") or address_of(text, "IPv6")
 
 
 async def _records(resolver: "dns.asyncresolver.Resolver", name: object, kind: str) -> "dns.resolver.Answer":

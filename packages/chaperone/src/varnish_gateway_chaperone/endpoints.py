@@ -85,7 +85,7 @@ def _endpoints(found: _EndpointSlice) -> tuple[tuple[SliceEndpoint, ...], list[s
     for endpoint in found.endpoints or ():
         state = _state(endpoint.conditions or _Conditions())
         for text in endpoint.addresses:
-            address = _address(text, found.address_type)
+            address = address_of(text, found.address_type)
             if address is None:
                 refused.append(f"{text!r} is not an {found.address_type} address")
             elif state is not None:
@@ -102,7 +102,7 @@ def _state(conditions: _Conditions) -> Literal["ready", "draining"] | None:
     return None
 
 
-def _address(text: str, family: str) -> str | None:
+def address_of(text: str, family: str) -> str | None:
     """The canonical text of an address that a request may be sent to."""
     try:
         address = ipaddress.IPv4Address(text) if family == "IPv4" else ipaddress.IPv6Address(text)

@@ -65,7 +65,7 @@ class Child:
         code = await self._process.wait()
         self._kill_session()
         if self._reading:
-            await self._reading
+            await asyncio.shield(self._reading)  # who gives up waiting must not end the reading
         return code
 
     def signal(self, number: signal.Signals) -> None:
