@@ -3,7 +3,7 @@
 import pytest
 
 from case import Case, all_cases
-from conftest import LiveGateway
+from live_rig import LiveGateway
 
 pytestmark = [pytest.mark.live, pytest.mark.xdist_group("live")]
 

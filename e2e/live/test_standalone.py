@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from conftest import wait_for
+from live_rig import wait_for
 
 pytestmark = [pytest.mark.live, pytest.mark.xdist_group("standalone")]
 
