@@ -5,7 +5,7 @@ import pytest
 from case import Case, all_cases
 from live_rig import LiveGateway
 
-pytestmark = [pytest.mark.live, pytest.mark.xdist_group("live")]
+pytestmark = pytest.mark.live
 
 SERVED = "http:"
 """Nothing stands in front of varnishd for HTTPS yet: those claims are checked by ghost's core alone."""

@@ -17,7 +17,7 @@ import yaml
 
 from live_rig import wait_for
 
-pytestmark = [pytest.mark.live, pytest.mark.xdist_group("standalone")]
+pytestmark = pytest.mark.live
 
 ADDRESS = "127.21.0.1"
 QUICKSTART = Path(__file__).parents[2] / "examples" / "quickstart"
