@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from varnish_gateway_chaperone.dns import FakeResolver, NameWatch
+from varnish_gateway_chaperone.front import Front
+from varnish_gateway_chaperone.haproxy.configuration import FrontPaths
+from varnish_gateway_chaperone.haproxy.daemon import FrontProgram, limits
 from varnish_gateway_chaperone.inputs import Inputs
 from varnish_gateway_chaperone.logs import configure
 from varnish_gateway_chaperone.reload import GhostReload, VclReload
@@ -105,10 +108,15 @@ class Rig:
         statistics = Varnishstat(Path(varnishd), paths.workdir)
         times = DrainTimes(deadline_seconds=0.5)
         launcher = Program(varnishd, paths, self.address)
-        self.serving = Serving(launcher, self.ghost, statistics, self.lines.log, self.news.set, times)
+        front_limits = limits(times.deadline_seconds)
+        front = FrontProgram(
+            os.environ.get("VARNISH_GATEWAY_HAPROXY"), FrontPaths(paths.run), self.address, front_limits
+        )
+        self.front = Front(front, self.lines.log, self.news.set)
+        self.serving = Serving(launcher, self.ghost, statistics, self.lines.log, self.news.set, times, self.front)
         names = NameWatch(FakeResolver({}), self.news.set, self.lines.log)
         ghost, vcl = GhostReload(self.ghost, paths), VclReload(paths)
-        parts = Parts(paths, self.serving, ghost, vcl, names, ReportFile(self.state))
+        parts = Parts(paths, self.serving, self.front, ghost, vcl, names, ReportFile(self.state))
         self.rounds = Rounds(parts, self.lines.log)
 
     def inputs(self, vcl: str = "200", ports: tuple[int, ...] = (8080,), **pod: object) -> Inputs:

@@ -17,8 +17,8 @@ from varnish_gateway_chaperone.drain import (
 ALL = [BecomeUnready(), ServeOn(5), CloseConnections(), ShortenIdle(1), AwaitNoSessions(30, 3), Stop()]
 
 
-def executed(hastened_at: int | None = None) -> list[Step]:
-    plan = steps(delay_seconds=5, deadline_seconds=30)
+def executed(hastened_at: int | None = None, *, has_front: bool = False) -> list[Step]:
+    plan = steps(delay_seconds=5, deadline_seconds=30, has_front=has_front)
     found: list[Step] = [next(plan)]
     while not isinstance(found[-1], Stop):
         found.append(plan.send(Outcome(is_hastened=hastened_at == len(found) - 1)))
@@ -29,6 +29,12 @@ def executed(hastened_at: int | None = None) -> list[Step]:
 
 def test_in_order() -> None:
     assert executed() == ALL
+
+
+def test_what_is_before_varnishd_is_emptied_before_it() -> None:
+    found = [type(step).__name__ for step in executed(has_front=True)]
+    order = ["CloseConnections", "StopFront", "ShortenIdle", "AwaitFront", "AwaitNoSessions", "Stop"]
+    assert found == ["BecomeUnready", "ServeOn", *order]
 
 
 @pytest.mark.parametrize("at", range(len(ALL) - 1))

@@ -13,8 +13,10 @@ from varnish_gateway_chaperone.varnish.daemon import find
 from varnish_gateway_common import names
 
 VARNISHD = "VARNISH_GATEWAY_VARNISHD"
+HAPROXY = "VARNISH_GATEWAY_HAPROXY"
 VMOD_PATH = "VARNISH_GATEWAY_VMOD_PATH"
-USAGE_EXIT_CODE = 2
+DEFAULT_HAPROXY = "haproxy"
+"""Looked for in PATH; a gateway without HTTPS and HTTP/2 does without."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,6 +27,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if varnishd is None:
         parser.error(f"varnishd: {options.varnishd} is not there: name it with --varnishd or {VARNISHD}")
     options.varnishd = varnishd
+    haproxy = find(options.haproxy)
+    if haproxy is None and options.haproxy != DEFAULT_HAPROXY:
+        parser.error(f"HAProxy: {options.haproxy} is not there: name it with --haproxy or {HAPROXY}")
+    options.haproxy = haproxy
     log = logs.configure(is_verbose=options.verbose)
     return pid1.run(lambda: int(options.start(parser, options, log)))
 
@@ -41,6 +47,7 @@ def _run(_: argparse.ArgumentParser, options: argparse.Namespace, log: logs.Log)
             web_port=port,
             varnishd=options.varnishd,
             vmod_path=options.vmod_path,
+            haproxy=options.haproxy,
             drain=DrainTimes(options.drain_delay, options.drain_deadline),
         ),
         log.bind(gateway="/".join(options.state.resolve().parts[-2:])),
@@ -52,6 +59,7 @@ def _standalone(parser: argparse.ArgumentParser, options: argparse.Namespace, lo
         parser.error(f"{options.folder} is not a folder")
     passed_on = ["--varnishd", options.varnishd]
     passed_on += ["--vmod-path", options.vmod_path] if options.vmod_path else []
+    passed_on += ["--haproxy", options.haproxy] if options.haproxy else []
     passed_on += ["--verbose"] if options.verbose else []
     return standalone.run(
         standalone.Options(
@@ -102,6 +110,8 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     add("--drain-deadline", type=float, default=30.0, metavar="SECONDS", help="connections older than this are cut")
     add("--varnishd", default=os.environ.get(VARNISHD, "varnishd"), metavar="PATH", help=f"default: ${VARNISHD}, PATH")
     add("--vmod-path", default=os.environ.get(VMOD_PATH) or None, metavar="DIR:DIR", help=f"default: ${VMOD_PATH}")
+    haproxy = os.environ.get(HAPROXY, DEFAULT_HAPROXY)
+    add("--haproxy", default=haproxy, metavar="PATH", help=f"for HTTPS and HTTP/2; default: ${HAPROXY}, PATH")
     add("--verbose", action="store_true", help="say more")
 
 

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from varnish_gateway_chaperone.dns import DnsResolver, NameWatch
+from varnish_gateway_chaperone.front import Front
+from varnish_gateway_chaperone.haproxy.configuration import FrontPaths
+from varnish_gateway_chaperone.haproxy.daemon import FrontProgram, limits
 from varnish_gateway_chaperone.inputs import Inputs, Source
 from varnish_gateway_chaperone.logs import Log
 from varnish_gateway_chaperone.observe import Observer
@@ -41,6 +44,8 @@ class Options:
     web_port: int
     varnishd: str
     vmod_path: str | None = None
+    haproxy: str | None = None
+    """None: there is none, which is told when it is needed."""
     drain: DrainTimes = field(default_factory=DrainTimes)
 
 
@@ -58,11 +63,15 @@ class Chaperone:
         self._is_settled = False
         ghost, statistics = GhostClient(paths.ghost_socket), Varnishstat(Path(options.varnishd), paths.workdir)
         program = Program(options.varnishd, paths, options.address, options.vmod_path)
-        self._serving = Serving(program, ghost, statistics, log, self._news.set, options.drain)
+        front_limits = limits(options.drain.deadline_seconds)
+        front_program = FrontProgram(options.haproxy, FrontPaths(options.run), options.address, front_limits)
+        front = Front(front_program, log, self._news.set)
+        self._serving = Serving(program, ghost, statistics, log, self._news.set, options.drain, front)
         self._names = NameWatch(DnsResolver(), self._news.set, log)
         parts = Parts(
             paths,
             self._serving,
+            front,
             GhostReload(ghost, paths),
             VclReload(paths),
             self._names,

@@ -28,6 +28,19 @@ class CloseConnections:
 
 
 @dataclass(frozen=True)
+class StopFront:
+    """HAProxy takes no new connection, and ends the old ones after their next answer."""
+
+
+@dataclass(frozen=True)
+class AwaitFront:
+    """Wait until HAProxy has no connection left, or only ones that are idle; at most so long."""
+
+    seconds: float
+    quiet_seconds: float
+
+
+@dataclass(frozen=True)
 class ShortenIdle:
     """Connections without a request are closed after this time."""
 
@@ -49,7 +62,7 @@ class Stop:
     """End varnishd."""
 
 
-Step = BecomeUnready | ServeOn | CloseConnections | ShortenIdle | AwaitNoSessions | Stop
+Step = BecomeUnready | ServeOn | CloseConnections | StopFront | ShortenIdle | AwaitFront | AwaitNoSessions | Stop
 
 
 @dataclass(frozen=True)
@@ -60,13 +73,20 @@ class Outcome:
     """Somebody does not want to wait any longer."""
 
 
-def steps(*, delay_seconds: float, deadline_seconds: float) -> Generator[Step, Outcome, None]:
-    """The steps in their order: connections end by themselves, then varnishd is stopped."""
+def steps(*, delay_seconds: float, deadline_seconds: float, has_front: bool = False) -> Generator[Step, Outcome, None]:
+    """The steps in their order: connections end by themselves, the front's first, then varnishd is stopped.
+
+    The deadline is one for both: both are emptied at the same time.
+    """
+    front = (StopFront(),) if has_front else ()
+    awaited = (AwaitFront(deadline_seconds, QUIET_SECONDS),) if has_front else ()
     for step in (
         BecomeUnready(),
         ServeOn(delay_seconds),
         CloseConnections(),
+        *front,
         ShortenIdle(SHORT_IDLE_SECONDS),
+        *awaited,
         AwaitNoSessions(deadline_seconds, QUIET_SECONDS),
     ):
         outcome = yield step

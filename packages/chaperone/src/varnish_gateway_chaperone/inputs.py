@@ -1,7 +1,7 @@
 """What a chaperone is told, as one frozen value: documents as they were read, and the slices of endpoints."""
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 SliceName = tuple[str, str]
@@ -43,6 +43,9 @@ class Inputs:
     pod: bytes | None = None
     routing: bytes | None = None
     vcl: bytes | None = None
+    certificates: bytes | None = None
+    pems: Mapping[str, bytes] = field(default_factory=dict)
+    """Name -> content of `certificates/<name>.pem`; the same object as long as none changed."""
     slices: tuple[Slice, ...] = ()
     mistakes: tuple[str, ...] = ()
     """What of the slices was refused, each with its place."""

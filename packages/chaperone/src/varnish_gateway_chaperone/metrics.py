@@ -36,6 +36,24 @@ VARNISH_GAUGES: Final[dict[str, str]] = {
     "MAIN.n_vcl": "VCLs loaded",
 }
 
+HAPROXY_COUNTERS: Final[dict[str, str]] = {
+    "CumConns": "Connections accepted, also chaperone's own",
+    "CumSslConns": "TLS connections accepted",
+}
+HAPROXY_GAUGES: Final[dict[str, str]] = {
+    "CurrConns": "Connections",
+    "CurrSslConns": "TLS connections",
+    "Uptime_sec": "Seconds that the worker has lived",
+    "Idle_pct": "Share of the time that HAProxy has nothing to do, in percent",
+}
+HAPROXY_SOCKETS: Final[dict[str, str]] = {
+    "stot": "Sessions of a socket",
+    "req_tot": "Requests of a socket",
+    "ereq": "Requests refused as malformed",
+    "bin": "Bytes received",
+    "bout": "Bytes sent",
+}
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -57,6 +75,11 @@ class Facts:
     requests: dict[str, float] = field(default_factory=dict)
     """Ghost's own counters."""
     varnish: dict[str, int] = field(default_factory=dict)
+    certificate_updates: int = 0
+    haproxy: dict[str, str] = field(default_factory=dict)
+    """HAProxy's `show info`."""
+    sockets: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Socket -> HAProxy's `show stat` of its frontend."""
 
 
 class _Facts(Collector):
@@ -76,7 +99,10 @@ class _Facts(Collector):
         yield _counter("refusals", "Inputs that were refused.", "input", facts.refusals)
         yield _counter("restarts", "Processes that were started again.", "process", facts.restarts)
         yield _counter("ghost_requests", "Requests by ghost's own account.", "kind", facts.requests)
+        updates = "Steps by which certificates changed without a reload."
+        yield CounterMetricFamily("varnish_gateway_certificate_updates", updates, facts.certificate_updates)
         yield from _varnish(facts.varnish)
+        yield from _haproxy(facts.haproxy, facts.sockets)
 
 
 def exposition(facts: Facts) -> bytes:
@@ -115,3 +141,18 @@ def _varnish(counters: dict[str, int]) -> Iterable[Metric]:
 
 def _varnish_name(name: str) -> str:
     return f"varnish_{name.lower().replace('.', '_')}"
+
+
+def _haproxy(info: dict[str, str], sockets: dict[str, dict[str, str]]) -> Iterable[Metric]:
+    for name, about in HAPROXY_COUNTERS.items():
+        if name in info:
+            yield CounterMetricFamily(f"haproxy_{name.lower()}", about, int(info[name]))
+    for name, about in HAPROXY_GAUGES.items():
+        if name in info:
+            yield GaugeMetricFamily(f"haproxy_{name.lower()}", about, int(info[name]))
+    for name, about in HAPROXY_SOCKETS.items():
+        family = CounterMetricFamily(f"haproxy_socket_{name}", about, labels=["socket"])
+        for socket, row in sockets.items():
+            family.add_metric([socket], int(row.get(name) or 0))
+        if sockets:
+            yield family

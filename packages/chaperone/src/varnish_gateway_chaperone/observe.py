@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from varnish_gateway_chaperone.haproxy.runtime import HaproxyError, info, statistics
 from varnish_gateway_chaperone.metrics import CONTENT_TYPE, VARNISH_COUNTERS, VARNISH_GAUGES, Facts, exposition
 from varnish_gateway_chaperone.rounds import Parts, Rounds
 from varnish_gateway_chaperone.varnish.ghost import Ghost, GhostError
@@ -49,16 +50,47 @@ class Observer:
             gateway=varnishd.pod.pod.gateway if varnishd else "",
             is_ready=self.is_ready,
             is_draining=report.is_draining,
-            digests={"pod": report.pod_digest, "routing": report.routing_digest, "vcl": report.vcl_digest},
-            reloads={"routing": parts.ghost.reloads, "vcl": parts.vcl.reloads},
-            refusals={"routing": parts.ghost.refusals, "vcl": parts.vcl.refusals},
-            restarts={"varnishd": parts.serving.varnishd_restarts, "worker": parts.serving.worker_restarts},
+            digests={
+                "pod": report.pod_digest,
+                "routing": report.routing_digest,
+                "vcl": report.vcl_digest,
+                "certificates": report.certificates_digest,
+            },
+            reloads={"routing": parts.ghost.reloads, "vcl": parts.vcl.reloads, "haproxy": parts.front.reloads},
+            refusals={
+                "routing": parts.ghost.refusals,
+                "vcl": parts.vcl.refusals,
+                "certificates": parts.front.refusals,
+            },
+            restarts={
+                "varnishd": parts.serving.varnishd_restarts,
+                "worker": parts.serving.worker_restarts,
+                "haproxy": parts.front.restarts,
+            },
             rules=running.rules if running else 0,
             broken_rules=len(report.broken_rules),
             endpoints=dict(Counter(end.state for ends in endpoints.values() for end in ends)),
             requests=await self._requests(),
             varnish=await self._varnish(),
+            certificate_updates=parts.front.updates,
+            haproxy=await self._haproxy(),
+            sockets=await self._sockets(),
         )
+
+    async def _haproxy(self) -> dict[str, str]:
+        haproxy = self._parts.front.haproxy
+        try:
+            return await info(haproxy.runtime) if haproxy else {}
+        except HaproxyError:
+            return {}
+
+    async def _sockets(self) -> dict[str, dict[str, str]]:
+        haproxy = self._parts.front.haproxy
+        try:
+            rows = await statistics(haproxy.runtime) if haproxy else []
+        except HaproxyError:
+            return {}
+        return {row["pxname"]: row for row in rows if row["svname"] == "FRONTEND"}
 
     async def _requests(self) -> dict[str, float]:
         try:

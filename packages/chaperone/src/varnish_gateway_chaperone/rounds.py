@@ -7,6 +7,7 @@ from typing import Final
 
 from varnish_gateway_chaperone.desired import Desired
 from varnish_gateway_chaperone.dns import NameWatch
+from varnish_gateway_chaperone.front import Front
 from varnish_gateway_chaperone.inputs import Inputs
 from varnish_gateway_chaperone.logs import Log
 from varnish_gateway_chaperone.merge import DocumentError, Merged, parse_pod, routing_of
@@ -31,6 +32,7 @@ class Parts:
 
     paths: Paths
     serving: Serving
+    front: Front
     ghost: GhostReload
     vcl: VclReload
     names: NameWatch
@@ -71,7 +73,7 @@ class Rounds:
     @property
     def retry_seconds(self) -> float | None:
         """When the next round is due without any news; None: never."""
-        due = [after for after in (self._retry_seconds, self._parts.serving.retry_seconds) if after is not None]
+        due = [after for after in (self._retry_seconds, *self._parts_due) if after is not None]
         return min(due, default=None)
 
     @property
@@ -79,7 +81,12 @@ class Rounds:
         """Whether a good configuration serves: not necessarily the newest."""
         varnishd = self._parts.serving.varnishd
         is_up = varnishd is not None and varnishd.is_running and varnishd.worker is not None
-        return is_up and self._parts.ghost.applied is not None
+        is_whole = is_up and varnishd is not None and self._parts.front.serves(varnishd.pod.pod)
+        return is_whole and self._parts.ghost.applied is not None
+
+    @property
+    def _parts_due(self) -> tuple[float | None, float | None]:
+        return self._parts.serving.retry_seconds, self._parts.front.retry_seconds
 
     @property
     def report(self) -> Report:
@@ -94,6 +101,7 @@ class Rounds:
             pod_digest=varnishd.pod.digest if varnishd else "",
             routing_digest=applied.routing.digest if applied else "",
             vcl_digest=varnishd.vcls.active_digest if varnishd else "",
+            certificates_digest=parts.front.certificates_digest,
             refusals=self._refusals,
             broken_rules=parts.ghost.running.broken if parts.ghost.running else (),
         )
@@ -143,6 +151,8 @@ class Rounds:
             self._confirm()
         if self._worker is None and varnishd.vcls.active_digest and parts.ghost.has_file:
             await self._start_worker(varnishd, merged)
+        if self._worker is not None:
+            await parts.front.ensure(varnishd.pod, desired.certificates.good)
 
     def _notice_worker(self, varnishd: Varnishd | None) -> None:
         """Another process serves: what ghost runs there is to be asked."""
@@ -190,7 +200,14 @@ class Rounds:
     @property
     def _refusals(self) -> tuple[Refusal, ...]:
         parts = self._parts
-        applied = (parts.serving.refusal, parts.ghost.refusal, parts.vcl.refusal)
+        front = parts.front
+        applied = (
+            parts.serving.refusal,
+            front.refusal,
+            parts.ghost.refusal,
+            parts.vcl.refusal,
+            front.certificates_refusal,
+        )
         return self._desired.refusals + tuple(refusal for refusal in applied if refusal)
 
     def _say_refusals(self) -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from varnish_gateway_chaperone import drain
+from varnish_gateway_chaperone.front import Front
+from varnish_gateway_chaperone.haproxy.daemon import FrontError
 from varnish_gateway_chaperone.logs import Log
 from varnish_gateway_chaperone.merge import ParsedPod
 from varnish_gateway_chaperone.supervisor.tree import Backoff, how_it_ended
@@ -44,8 +46,10 @@ class Serving:
         log: Log,
         wake: Callable[[], None],
         times: DrainTimes = DrainTimes(),
+        front: Front | None = None,
     ) -> None:
         self._times = times
+        self._front = front
         self._program = program
         self._ghost = ghost
         self._statistics = statistics
@@ -56,6 +60,7 @@ class Serving:
         self._started_at = 0.0
         self._watching: asyncio.Task[None] | None = None
         self._refused_pod = ""
+        self._awaited_since: float | None = None
         self._last_good: ParsedPod | None = None
         self.varnishd: Varnishd | None = None
         self.refusal: Refusal | None = None
@@ -177,16 +182,28 @@ class Serving:
     async def _replace(self, varnishd: Varnishd, pod: ParsedPod) -> None:
         """Sockets, storage or arguments changed: only another varnishd can have them."""
         kept = {socket.port for socket in varnishd.pod.pod.sockets}
-        taken = [port for port in ports_in_use(pod.pod, self._program.address) if port not in kept]
+        taken = [port for port in ports_in_use(pod.pod.sockets, self._program.address) if port not in kept]
         if taken:
             delay = self._backoff.after(0)
             self._refuse(pod, f"port {taken[0]} of {self._program.address} is in use by another process", delay)
             self._not_before = time.monotonic() + delay
             return
+        if self._front and not await self._is_taken(self._front, pod):
+            return
         self._log.info("pod.json changed: varnishd is drained and started anew")
         await self._drain(varnishd, delay_seconds=0)
         self._backoff.reset()
         self._not_before = 0.0
+
+    async def _is_taken(self, front: Front, pod: ParsedPod) -> bool:
+        """Whether HAProxy would start for it too: asked before what serves is stopped."""
+        try:
+            await front.check(pod.pod)
+        except FrontError as error:
+            self._refuse(pod, str(error), 0.0)
+            self._refused_pod = pod.digest
+            return False
+        return True
 
     async def _watch(self, varnishd: Varnishd) -> None:
         """Notice when varnishd ends, hangs, or has another process serve."""
@@ -225,13 +242,19 @@ class Serving:
             self._watching = None
 
     async def _drain(self, varnishd: Varnishd, delay_seconds: float) -> None:
-        plan = drain.steps(delay_seconds=delay_seconds, deadline_seconds=self._times.deadline_seconds)
+        has_front = bool(self._front and self._front.haproxy)
+        plan = drain.steps(
+            delay_seconds=delay_seconds, deadline_seconds=self._times.deadline_seconds, has_front=has_front
+        )
         self._unwatch()
         begun = time.monotonic()
+        self._awaited_since = None
         step = next(plan)
         while not isinstance(step, drain.Stop):
             await self._execute(step, varnishd)
             step = plan.send(drain.Outcome(is_hastened=self.hasten.is_set() or not varnishd.is_running))
+        if self._front:
+            await self._front.stop()
         await varnishd.stop()
         self.varnishd = None
         self._log.info(f"drained varnishd in {time.monotonic() - begun:.1f} s")
@@ -246,14 +269,19 @@ class Serving:
                     await self._ghost.drain()
                 case drain.ShortenIdle(seconds):
                     await varnishd.cli.command("param.set", "timeout_idle", str(seconds))
+                case drain.StopFront() if self._front:
+                    self._front.soft_stop()
+                case drain.AwaitFront(seconds, quiet_seconds) if self._front:
+                    self._awaited_since = time.monotonic()
+                    await self._front.await_end(seconds, quiet_seconds, self.hasten)
                 case drain.AwaitNoSessions():
                     await self._await_no_sessions(step)
         except (CliError, GhostError) as error:
             self._log.warning("a step of the drain failed", step=type(step).__name__, reason=str(error))
 
     async def _await_no_sessions(self, step: drain.AwaitNoSessions) -> None:
-        end = quiet_since = time.monotonic()
-        end += step.seconds
+        quiet_since = time.monotonic()
+        end = (self._awaited_since or quiet_since) + step.seconds
         before = -1
         empty = 0
         while not self.hasten.is_set():

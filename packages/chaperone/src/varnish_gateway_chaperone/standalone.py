@@ -17,7 +17,7 @@ from varnish_gateway_chaperone.logs import Log
 from varnish_gateway_chaperone.merge import DocumentError, parse_pod
 from varnish_gateway_chaperone.supervisor.process import Child
 from varnish_gateway_chaperone.supervisor.tree import Backoff, Kept
-from varnish_gateway_chaperone.varnish.arguments import listen_address, open_sockets
+from varnish_gateway_chaperone.varnish.arguments import listen_address
 from varnish_gateway_chaperone.varnish.daemon import is_in_use
 from varnish_gateway_common import names
 from varnish_gateway_common.files import write_atomically
@@ -202,7 +202,7 @@ def gateway_folders(state: Path) -> Iterator[tuple[GatewayName, Path]]:
 
 def urls(pod: Pod, address: str) -> list[str]:
     """Where the sockets of a pod can be reached."""
-    return [f"{socket.protocol.lower()}://{listen_address(address, socket.port)}" for socket in open_sockets(pod)]
+    return [f"{socket.protocol.lower()}://{listen_address(address, socket.port)}" for socket in pod.sockets]
 
 
 def program(module: str) -> list[str]:

@@ -8,6 +8,7 @@ from varnish_gateway_chaperone.varnish.arguments import (
     PARAMETERS,
     Paths,
     listen_address,
+    too_long,
     varnishd_arguments,
     varnishd_environment,
 )
@@ -45,7 +46,20 @@ def test_a_socket_that_speaks_tls_is_not_opened_in_the_clear() -> None:
     found = varnishd_arguments(
         pod(sockets=[{"name": "https-443", "port": 443, "protocol": "HTTPS", "front": "proxy"}]), PATHS, "::1"
     )
-    assert not any("443" in word for word in found)
+    assert [word for word in found if "443" in word] == ["https-443=/run/g/https-443.sock,PROXY,mode=600"]
+
+
+def test_a_load_balancer_before_varnishd_says_who_the_client_is() -> None:
+    found = varnishd_arguments(
+        pod(sockets=[{"name": "http-80", "port": 80, "accepts_proxy_protocol": True}]), PATHS, "::1"
+    )
+    assert "http-80=[::1]:80,PROXY" in found
+
+
+def test_a_path_that_the_kernel_would_not_take() -> None:
+    sockets = [{"name": "https-443", "port": 443, "protocol": "HTTPS", "front": "proxy"}]
+    assert too_long(pod(sockets=sockets), PATHS) is None
+    assert too_long(pod(sockets=sockets), Paths(Path("/" + "x" * 94))) == Path("/" + "x" * 94 + "/https-443.sock")
 
 
 @pytest.mark.parametrize(("address", "wanted"), [("127.0.0.1", "127.0.0.1:80"), ("::1", "[::1]:80")])

@@ -1,7 +1,7 @@
 """Inputs from files: a gateway's folder of documents, and a folder of manifests with EndpointSlices."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -29,7 +29,8 @@ ReadFile = tuple[Contents, tuple[Slice, ...], tuple[str, ...]]
 """A file's contents, the slices that count for it, and its mistakes."""
 
 SUFFIXES: Final = frozenset({".yaml", ".yml"})
-DOCUMENTS: Final = frozenset({names.POD, names.ROUTING, names.VCL})
+DOCUMENTS: Final = frozenset({names.POD, names.ROUTING, names.VCL, names.CERTIFICATES})
+PEM: Final = ".pem"
 
 
 class FileSource:
@@ -39,6 +40,7 @@ class FileSource:
         self._state = state
         self._manifests = manifests
         self._slices = SliceFolder(manifests)
+        self._pems = PemFolder(state / names.CERTIFICATE_FOLDER)
 
     async def views(self) -> AsyncIterator[Inputs]:
         """The documents at once, then complete views. Raises OSError when the folder of manifests cannot be read."""
@@ -72,7 +74,7 @@ class FileSource:
     def _manifests_of(self, changes: set[FileChange]) -> Changed:
         """The manifests among what changed; None when a whole folder of them came or went."""
         paths = {Path(path) for _, path in changes}
-        manifests = {path for path in paths if path.parent != self._state or path.name not in DOCUMENTS}
+        manifests = {path for path in paths if not self._is_document(path)}
         return manifests if all(path.suffix in SUFFIXES for path in manifests) else None
 
     def _watch(self, paths: list[Path]) -> AsyncGenerator[set[FileChange], None]:
@@ -87,17 +89,54 @@ class FileSource:
 
     def _is_ours(self, _: Change, path: str) -> bool:
         file = Path(path)
-        is_document = file.parent == self._state and file.name in DOCUMENTS
         is_manifest = not file.name.startswith(".") and (file.suffix in SUFFIXES or not file.suffix)
-        return is_document or (is_manifest and file.is_relative_to(self._manifests))
+        return self._is_document(file) or (is_manifest and file.is_relative_to(self._manifests))
+
+    def _is_document(self, file: Path) -> bool:
+        """A document of the gateway, a certificate, or the folder of certificates that came or went."""
+        certificates = self._state / names.CERTIFICATE_FOLDER
+        if file.parent == certificates:
+            return file.suffix == PEM and not file.name.startswith(".")
+        return file == certificates or (file.parent == self._state and file.name in DOCUMENTS)
 
     def _documents(self) -> Inputs:
-        pod, routing, vcl = (_content(self._state / name) for name in (names.POD, names.ROUTING, names.VCL))
-        return Inputs(pod, routing, vcl, is_complete=False)
+        """The index of certificates before its files: what is written later is at least as new."""
+        pod, routing, vcl, certificates = (
+            _content(self._state / name) for name in (names.POD, names.ROUTING, names.VCL, names.CERTIFICATES)
+        )
+        pems = self._pems.read() if certificates else {}
+        return Inputs(pod, routing, vcl, certificates, pems, is_complete=False)
 
     def _view(self, changed: Changed) -> Inputs:
         slices, mistakes = self._slices.read(changed)
         return replace(self._documents(), slices=slices, mistakes=mistakes, is_complete=True)
+
+
+class PemFolder:
+    """The files of certificates; only what changed is read again."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._read: dict[str, tuple[tuple[int, int, int], bytes]] = {}
+        self._pems: dict[str, bytes] = {}
+
+    def read(self) -> Mapping[str, bytes]:
+        """Name -> content: the same object as long as nothing changed."""
+        found = {file.stem: self._file(file) for file in sorted(self._root.glob(f"[!.]*{PEM}"))}
+        read = {name: file for name, file in found.items() if file}
+        if read != self._read:
+            self._read = read
+            self._pems = {name: content for name, (_, content) in read.items()}
+        return self._pems
+
+    def _file(self, file: Path) -> tuple[tuple[int, int, int], bytes] | None:
+        try:
+            stat = file.stat()
+            mark = stat.st_mtime_ns, stat.st_size, stat.st_ino
+            last = self._read.get(file.stem)
+            return last if last and last[0] == mark else (mark, file.read_bytes())
+        except OSError:
+            return None
 
 
 class SliceFolder:

@@ -29,6 +29,9 @@ PARAMETERS: Final[dict[str, str]] = {
     "cli_timeout": "30",
 }
 
+MAX_SOCKET_PATH: Final = 107
+"""Bytes of a unix socket's path."""
+
 LAST_PARAMETERS: Final[dict[str, str]] = {
     # After a user's own: varnishd's HTTP/2 stays off, since it cannot drain and most advisories need it.
     "feature": "-http2",
@@ -52,6 +55,10 @@ class Paths:
     @property
     def ghost_socket(self) -> Path:
         return self.run / "ghost.sock"
+
+    def front_socket(self, name: str) -> Path:
+        """Where HAProxy finds varnishd's socket of this name."""
+        return self.run / f"{name}.sock"
 
     @property
     def ghost(self) -> Path:
@@ -82,7 +89,7 @@ def varnishd_arguments(pod: Pod, paths: Paths, address: str, *, vmod_path: str |
         *("-F", "-f", "", "-n", str(paths.workdir)),
         *("-j", "none"),  # its own jail would need root, which nothing here has
         *("-T", "127.0.0.1:0", "-S", str(paths.secret)),
-        *(word for socket in open_sockets(pod) for word in ("-a", _socket(socket, address))),
+        *(word for socket in pod.sockets for word in ("-a", _socket(socket, paths, address))),
         *("-a", f"{names.INTERNAL_SOCKET}={paths.ghost_socket},mode=600"),
         *("-s", pod.storage),
         *_parameters(parameters),
@@ -92,8 +99,15 @@ def varnishd_arguments(pod: Pod, paths: Paths, address: str, *, vmod_path: str |
 
 
 def open_sockets(pod: Pod) -> tuple[PodSocket, ...]:
-    """The sockets that varnishd opens itself; what has another front, as TLS must, is not for it."""
+    """The sockets whose ports varnishd opens itself; the others have HAProxy before them, as TLS must."""
     return tuple(socket for socket in pod.sockets if socket.front == "direct")
+
+
+def too_long(pod: Pod, paths: Paths) -> Path | None:
+    """A unix socket whose path the kernel would not take; None: all are short enough."""
+    fronts = [paths.front_socket(socket.name) for socket in pod.sockets if socket.front == "proxy"]
+    found = (path for path in (paths.ghost_socket, *fronts) if len(str(path).encode()) > MAX_SOCKET_PATH)
+    return next(found, None)
 
 
 def varnishd_environment(paths: Paths, inherited: dict[str, str]) -> dict[str, str]:
@@ -106,8 +120,11 @@ def listen_address(address: str, port: int) -> str:
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
-def _socket(socket: PodSocket, address: str) -> str:
-    return f"{socket.name}={listen_address(address, socket.port)}"
+def _socket(socket: PodSocket, paths: Paths, address: str) -> str:
+    if socket.front == "proxy":
+        return f"{socket.name}={paths.front_socket(socket.name)},PROXY,mode=600"
+    proxy = ",PROXY" if socket.accepts_proxy_protocol else ""
+    return f"{socket.name}={listen_address(address, socket.port)}{proxy}"
 
 
 def _parameters(values: dict[str, str]) -> list[str]:

@@ -7,6 +7,7 @@ import re
 import secrets
 import shutil
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,15 +16,17 @@ from varnish_gateway_chaperone.logs import Log
 from varnish_gateway_chaperone.merge import ParsedPod
 from varnish_gateway_chaperone.supervisor.process import Child
 from varnish_gateway_chaperone.varnish.arguments import (
+    MAX_SOCKET_PATH,
     Paths,
     listen_address,
     open_sockets,
+    too_long,
     varnishd_arguments,
     varnishd_environment,
 )
 from varnish_gateway_chaperone.varnish.cli import CliError, VarnishCli, cli_port
 from varnish_gateway_chaperone.varnish.vcl import Vcls
-from varnish_gateway_common.pod import Pod
+from varnish_gateway_common.pod import Pod, PodSocket
 
 START_SECONDS: Final = 20
 POLL_SECONDS: Final = 0.01
@@ -97,8 +100,10 @@ class Program:
 
     async def start(self, pod: ParsedPod, log: Log) -> Varnishd:
         """varnishd with its sockets open, its CLI connected, and no VCL. Raises StartError."""
+        if path := too_long(pod.pod, self.paths):
+            raise StartError(f"the path of a unix socket is longer than {MAX_SOCKET_PATH} bytes: {path}")
         try:
-            for port in ports_in_use(pod.pod, self.address):
+            for port in ports_in_use(open_sockets(pod.pod), self.address):
                 raise PortInUseError(f"{listen_address(self.address, port)} is in use by another process")
             child = await self._spawn(pod.pod, log)
         except OSError as error:
@@ -157,9 +162,9 @@ def _clean(paths: Paths) -> None:
         file.write(secrets.token_hex(32))
 
 
-def ports_in_use(pod: Pod, address: str) -> list[int]:
+def ports_in_use(sockets: Iterable[PodSocket], address: str) -> list[int]:
     """Ports that somebody else has; other mistakes are varnishd's to explain."""
-    return [wanted.port for wanted in open_sockets(pod) if is_in_use(address, wanted.port)]
+    return [wanted.port for wanted in sockets if is_in_use(address, wanted.port)]
 
 
 def is_in_use(address: str, port: int) -> bool:

@@ -1,0 +1,294 @@
+"""The HAProxy of one gateway: started when varnishd serves, watched, given certificates, emptied."""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from varnish_gateway_chaperone.haproxy import runtime as api
+from varnish_gateway_chaperone.haproxy.certificates import (
+    Add,
+    Attach,
+    Detach,
+    Drop,
+    ParsedCertificates,
+    Replace,
+    Step,
+    Tls,
+    steps,
+    wanted,
+)
+from varnish_gateway_chaperone.haproxy.configuration import list_line, proxied
+from varnish_gateway_chaperone.haproxy.daemon import FrontError, FrontProgram, Haproxy, write_tls
+from varnish_gateway_chaperone.haproxy.runtime import HaproxyError, HaproxyRefusedError
+from varnish_gateway_chaperone.haproxy.vetting import Vetting
+from varnish_gateway_chaperone.logs import Log
+from varnish_gateway_chaperone.merge import ParsedPod
+from varnish_gateway_chaperone.supervisor.tree import Backoff, how_it_ended
+from varnish_gateway_chaperone.varnish.daemon import ports_in_use
+from varnish_gateway_common.pod import Pod
+from varnish_gateway_common.report import Refusal
+
+LOOK_SECONDS: Final = 0.5
+POLL_SECONDS: Final = 0.05
+STOP_SECONDS: Final = 2.0
+
+
+class Front:
+    """One HAProxy at a time, and the certificates that it serves."""
+
+    def __init__(self, program: FrontProgram, log: Log, wake: Callable[[], None]) -> None:
+        self._program = program
+        self._log = log
+        self._wake = wake
+        self._vetting = Vetting()
+        self._backoff = Backoff()
+        self._not_before = 0.0
+        self._started_at = 0.0
+        self._watching: asyncio.Task[None] | None = None
+        self._pems: Mapping[str, bytes] = {}
+        self._applied: ParsedCertificates | None = None
+        self.haproxy: Haproxy | None = None
+        self.refusal: Refusal | None = None
+        self.certificates_refusal: Refusal | None = None
+        self.certificates_digest = ""
+        self.restarts = 0
+        self.reloads = 0
+        self.updates = 0
+        self.refusals = 0
+
+    @property
+    def retry_seconds(self) -> float | None:
+        """When to try again; None: nothing is due."""
+        return max(self._not_before - time.monotonic(), 0.0) if self._not_before else None
+
+    def serves(self, pod: Pod) -> bool:
+        """Whether every socket that needs HAProxy has it."""
+        if not proxied(pod):
+            return True
+        return self.haproxy is not None and self.haproxy.is_running and self.haproxy.pod.pod.sockets == pod.sockets
+
+    async def check(self, pod: Pod) -> None:
+        """Raises FrontError when HAProxy would not start for this pod.json."""
+        if proxied(pod):
+            await self._program.check(pod)
+
+    async def ensure(self, pod: ParsedPod, certificates: ParsedCertificates | None) -> None:
+        """HAProxy for this pod.json, with these certificates. Raises OSError for a full disk."""
+        if self.haproxy and not self.haproxy.is_running:
+            await self._bury(self.haproxy)
+        if not proxied(pod.pod):
+            self._took(certificates)
+            return
+        target = await self._target(pod.pod, certificates)
+        if self.haproxy is None:
+            if time.monotonic() < self._not_before:
+                return
+            self._not_before = 0.0
+            await self._start(pod, target)
+        elif self._applied is not certificates and certificates:
+            await self._change(self.haproxy, target)
+        if self.haproxy:
+            self._took(certificates)
+
+    async def _target(self, pod: Pod, certificates: ParsedCertificates | None) -> Tls:
+        """A certificate that cannot be used keeps its last good content, or is left out: the others are served."""
+        sockets = tuple(socket.name for socket in proxied(pod) if socket.protocol == "HTTPS")
+        offered = certificates.pems if certificates else {}
+        if self._applied is not certificates:
+            mistakes = await asyncio.to_thread(self._vetting.mistakes, offered)
+            self._say(certificates, mistakes)
+        else:
+            mistakes = self._vetting.mistakes(offered)
+        kept = {name: self._pems[name] for name in mistakes if name in self._pems}
+        usable = {name: pem for name, pem in offered.items() if name not in mistakes}
+        return wanted(certificates, sockets, usable | kept)
+
+    def _say(self, certificates: ParsedCertificates | None, mistakes: Mapping[str, str]) -> None:
+        if certificates is None or not mistakes:
+            self.certificates_refusal = None
+            return
+        said = "; ".join(f"certificates/{name}.pem: {reason}" for name, reason in sorted(mistakes.items())[:5])
+        refusal = Refusal(input="certificates", digest=certificates.digest, message=said)
+        self.refusals += refusal != self.certificates_refusal
+        self.certificates_refusal = refusal
+
+    def _took(self, certificates: ParsedCertificates | None) -> None:
+        self._applied = certificates
+        if certificates and self.certificates_refusal is None:
+            self.certificates_digest = certificates.digest
+
+    async def _start(self, pod: ParsedPod, target: Tls) -> None:
+        begun = time.monotonic()
+        try:
+            taken = ports_in_use(proxied(pod.pod), self._program.address)
+            if taken:
+                raise FrontError(f"port {taken[0]} of {self._program.address} is in use by another process")
+            self.haproxy = await self._program.start(pod, target, self._log)
+        except FrontError as error:
+            self._failed(pod, str(error))
+            return
+        self._started_at = time.monotonic()
+        self._pems = target.pems
+        self.refusal = None
+        milliseconds = round(1000 * (self._started_at - begun))
+        self._log.info(f"HAProxy serves {len(target.pems)} certificates after {milliseconds} ms")
+        self._watching = asyncio.create_task(self._watch(self.haproxy), name="watch of HAProxy")
+
+    def _failed(self, pod: ParsedPod, message: str) -> None:
+        delay = self._backoff.after(0)
+        refusal = Refusal(input="pod", digest=pod.digest, message=message)
+        say = self._log.debug if refusal == self.refusal else self._log.error
+        say("HAProxy does not start; tried again", message=message, delay_seconds=round(delay, 1))
+        self.refusal = refusal
+        self._not_before = time.monotonic() + delay
+        self._wake()
+
+    async def _change(self, haproxy: Haproxy, target: Tls) -> None:
+        """Files first, then step by step what can be said so; the rest, and what went wrong, is a reload."""
+        plan = steps(haproxy.tls, target)
+        if plan == ():
+            haproxy.tls = target
+            return
+        begun = time.monotonic()
+        await asyncio.to_thread(write_tls, self._program.paths, haproxy.tls, target)
+        try:
+            how = await self._bring(haproxy, plan, target)
+        except HaproxyRefusedError as error:
+            await self._undo(haproxy, target, str(error))
+            return
+        except HaproxyError as error:
+            await self._lost(haproxy, str(error))
+            return
+        haproxy.tls, self._pems = target, target.pems
+        milliseconds = round(1000 * (time.monotonic() - begun))
+        self._log.info(f"certificates are in use after {milliseconds} ms", by=how, number=len(target.pems))
+
+    async def _bring(self, haproxy: Haproxy, plan: tuple[Step, ...] | None, target: Tls) -> str:
+        is_small = plan is not None and all(
+            api.takes(target.pems[s.name]) for s in plan if isinstance(s, Add | Replace)
+        )
+        if plan is not None and is_small:
+            for step in plan:
+                await self._step(haproxy, step, target)
+            self.updates += len(plan)
+            return "update"
+        await api.reload(haproxy.runtime)
+        self.reloads += 1
+        await haproxy.look()
+        return "reload"
+
+    async def _step(self, haproxy: Haproxy, step: Step, target: Tls) -> None:
+        paths, runtime = self._program.paths, haproxy.runtime
+        match step:
+            case Add(name):
+                await api.new_certificate(runtime, paths.certificate(name), target.pems[name])
+            case Replace(name):
+                await self._replace(haproxy, name, target.pems[name])
+            case Attach(socket, entry):
+                await api.attach(runtime, paths.list(socket), list_line(entry, paths))
+            case Detach(socket, name):
+                await api.detach(runtime, paths.list(socket), paths.certificate(name))
+            case Drop(name):
+                await api.del_certificate(runtime, paths.certificate(name))
+
+    async def _replace(self, haproxy: Haproxy, name: str, pem: bytes) -> None:
+        try:
+            await api.set_certificate(haproxy.runtime, self._program.paths.certificate(name), pem)
+        except HaproxyRefusedError as error:
+            self._vetting.refuse(pem, f"HAProxy refuses it: {error}")
+            raise
+
+    async def _undo(self, haproxy: Haproxy, target: Tls, reason: str) -> None:
+        """HAProxy refuses: the files become those of before, and a reload makes it what they say."""
+        self._log.error("HAProxy refuses certificates; the last good ones stay", message=reason)
+        self.certificates_refusal = Refusal(input="certificates", digest="", message=reason)
+        self.refusals += 1
+        await asyncio.to_thread(write_tls, self._program.paths, target, haproxy.tls)
+        try:
+            await api.reload(haproxy.runtime)
+            self.reloads += 1
+        except HaproxyError as error:
+            await self._lost(haproxy, str(error))
+
+    async def _lost(self, haproxy: Haproxy, reason: str) -> None:
+        self._log.error("HAProxy does not answer and is killed", reason=reason)
+        self._unwatch()
+        await haproxy.child.kill()
+        self._wake()
+
+    async def _bury(self, haproxy: Haproxy) -> None:
+        """A HAProxy that died: wait before the next when it did not live long."""
+        self._unwatch()
+        code = await haproxy.child.kill()
+        delay = self._backoff.after(time.monotonic() - self._started_at)
+        self._log.error(f"HAProxy {how_it_ended(code)}; started again", delay_seconds=round(delay, 1))
+        self.haproxy = None
+        self.restarts += 1
+        self._not_before = time.monotonic() + delay
+
+    async def _watch(self, haproxy: Haproxy) -> None:
+        """Notice when HAProxy ends or hangs."""
+        ended = asyncio.create_task(haproxy.child.wait(), name="end of HAProxy")
+        try:
+            while not ended.done():
+                await asyncio.wait({ended}, timeout=LOOK_SECONDS)
+                if not ended.done():
+                    await haproxy.look()
+        except HaproxyError as error:
+            if haproxy.is_running:
+                self._log.error("HAProxy does not answer and is killed", reason=str(error))
+                await haproxy.child.kill()
+        finally:
+            ended.cancel()
+        self._wake()
+
+    def _unwatch(self) -> None:
+        if self._watching:
+            self._watching.cancel()
+            self._watching = None
+
+    def soft_stop(self) -> None:
+        """No new connections from now on."""
+        self._unwatch()
+        if self.haproxy:
+            self.haproxy.soft_stop()
+
+    async def await_end(self, seconds: float, quiet_seconds: float, hasten: asyncio.Event) -> None:
+        """Until its connections have ended, or those that are left are idle, or the time is over; then it is stopped."""
+        haproxy = self.haproxy
+        if haproxy is None:
+            return
+        begun = quiet_since = time.monotonic()
+        before = ""
+        while haproxy.is_running and not hasten.is_set() and time.monotonic() - begun < seconds:
+            busy, now = await self._activity(haproxy), time.monotonic()
+            if busy is None or busy != before or not busy.startswith("0 "):
+                before, quiet_since = busy or "", now
+            if now - quiet_since >= quiet_seconds:
+                self._log.info("HAProxy's idle connections are closed")
+                break
+            await asyncio.sleep(POLL_SECONDS)
+        else:
+            if haproxy.is_running:
+                self._log.warning(f"HAProxy's connections are cut: not ended within {seconds:g} s")
+        await self.stop()
+
+    async def stop(self) -> None:
+        """At once; the next `ensure` starts another one."""
+        self._unwatch()
+        if self.haproxy:
+            await self.haproxy.child.stop(STOP_SECONDS)
+        self.haproxy = None
+        self._backoff.reset()
+        self._not_before = 0.0
+
+    async def _activity(self, haproxy: Haproxy) -> str | None:
+        """`<requests in progress> <requests so far>`; None when a stopping worker cannot be asked."""
+        try:
+            rows = api.parsed_statistics(await haproxy.runtime.ask_master(f"@!{haproxy.worker} show stat"))
+        except HaproxyError:
+            return None
+        busy = sum(int(row["scur"] or 0) for row in rows if row.get("svname") == "BACKEND")
+        total = sum(int(row.get("req_tot") or 0) for row in rows if row.get("svname") == "FRONTEND")
+        return f"{busy} {total}" if rows else None

@@ -1,0 +1,199 @@
+"""haproxy.cfg and the lists of certificates, for sockets whose front is `proxy` (pure).
+
+Nothing in them is a user's string: names of sockets and of certificates are checked, hostnames are too.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from varnish_gateway_chaperone.varnish.arguments import MAX_SOCKET_PATH, Paths, listen_address
+from varnish_gateway_common.certificates import Entry
+from varnish_gateway_common.pod import Pod, PodSocket
+
+BIND_SUFFIX: Final = len(".4194304.tmp")
+"""HAProxy binds a unix socket under another name first."""
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_PATH: Final = re.compile(r"[A-Za-z0-9/_.+-]+")
+_HOST: Final = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9])?)*")
+
+# Mozilla's "intermediate" without DHE: forward secrecy and authenticated encryption only, curves in constant time first.
+CIPHERS: Final = ":".join(
+    f"ECDHE-{key}-{cipher}"
+    for cipher in ("AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305")
+    for key in ("ECDSA", "RSA")
+)
+CIPHERSUITES: Final = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
+CURVES: Final = "X25519:P-256:P-384"
+
+
+class ConfigurationError(Exception):
+    """What HAProxy cannot be given, for want of a name or path that is safe."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What depends on the machine, or on the command line."""
+
+    threads: int = 2
+    connections: int = 20_000
+    drain_seconds: float = 30.0
+
+
+@dataclass(frozen=True)
+class FrontPaths:
+    """HAProxy's files: in the run directory of one chaperone."""
+
+    run: Path
+
+    @property
+    def configuration(self) -> Path:
+        return self.run / "haproxy.cfg"
+
+    @property
+    def candidate(self) -> Path:
+        """What is checked before it is used."""
+        return self.run / "haproxy.candidate.cfg"
+
+    @property
+    def runtime_socket(self) -> Path:
+        return self.run / "haproxy.sock"
+
+    @property
+    def master_socket(self) -> Path:
+        return self.run / "master.sock"
+
+    @property
+    def certificates(self) -> Path:
+        return self.run / "certificates"
+
+    @property
+    def lists(self) -> Path:
+        return self.run / "lists"
+
+    @property
+    def last_good(self) -> Path:
+        """The certificates.json of what serves."""
+        return self.run / "last-good.certificates.json"
+
+    def certificate(self, name: str) -> Path:
+        return self.certificates / f"{name}.pem"
+
+    def list(self, socket: str) -> Path:
+        return self.lists / f"{socket}.list"
+
+    def varnishd(self, socket: str) -> Path:
+        """Where varnishd listens for what HAProxy passes on."""
+        return Paths(self.run).front_socket(socket)
+
+
+def proxied(pod: Pod) -> tuple[PodSocket, ...]:
+    """The sockets that HAProxy opens."""
+    return tuple(socket for socket in pod.sockets if socket.front == "proxy")
+
+
+def configuration(pod: Pod, paths: FrontPaths, address: str, limits: Limits) -> str:
+    """haproxy.cfg. Raises ConfigurationError."""
+    _check_path(paths)
+    sockets = proxied(pod)
+    for socket in sockets:
+        check_name(socket.name)
+    parts = [_global(paths, limits), _DEFAULTS, *(_pair(socket, paths, address) for socket in sockets)]
+    return "\n".join(parts)
+
+
+def certificate_list(entries: tuple[Entry, ...], paths: FrontPaths) -> str:
+    """A crt-list: a line for each entry. Raises ConfigurationError."""
+    return "".join(f"{list_line(entry, paths)}\n" for entry in entries)
+
+
+def list_line(entry: Entry, paths: FrontPaths) -> str:
+    """`<file> [<options>] <server names>`; without names `*`, since HAProxy would take the certificate's own."""
+    check_name(entry.certificate)
+    for name in entry.server_names:
+        check_server_name(name)
+    options = [f"alpn {','.join(entry.alpn)}"] if entry.alpn else ["no-alpn"]
+    options += [f"ssl-min-ver {entry.min_version}"] if entry.min_version != "TLSv1.2" else []
+    return f"{paths.certificate(entry.certificate)} [{' '.join(options)}] {' '.join(entry.server_names or ('*',))}"
+
+
+def check_name(name: str) -> None:
+    """Raises ConfigurationError for what is not the name of a file or of a socket."""
+    if not _NAME.fullmatch(name):
+        raise ConfigurationError(f"{name!r} is not a name of letters, digits, `-`, `_` and `.`")
+
+
+def check_server_name(name: str) -> None:
+    """Raises ConfigurationError for what is neither a hostname nor a wildcard."""
+    if not _HOST.fullmatch(name) or len(name) > 255:
+        raise ConfigurationError(f"{name!r} is not a server name")
+
+
+def _check_path(paths: FrontPaths) -> None:
+    if not _PATH.fullmatch(str(paths.run)):
+        raise ConfigurationError(f"HAProxy needs a run directory without special characters, not {str(paths.run)!r}")
+    if len(str(paths.runtime_socket)) + BIND_SUFFIX > MAX_SOCKET_PATH:
+        raise ConfigurationError(f"the run directory {paths.run} is too long for unix sockets in it")
+
+
+def _global(paths: FrontPaths, limits: Limits) -> str:
+    return f"""\
+global
+    stats socket {paths.runtime_socket} mode 600 level admin expose-fd listeners
+    nbthread {limits.threads}
+    maxconn {limits.connections}
+    hard-stop-after {max(round(limits.drain_seconds * 1000), 1)}ms
+    # varnishd is the one that counts: 32 KiB of fields, 64 of them. Here is room for them, and for an HTTP/2 client's
+    # cookies, which come in pieces.
+    tune.bufsize 36864
+    tune.http.maxhdr 101
+    # Floods over HTTP/2.
+    tune.h2.fe.max-concurrent-streams 100
+    tune.h2.fe.glitches-threshold 1000
+    # A session of one port must not be resumed on another; tickets do for clients that come back.
+    tune.ssl.cachesize 0
+    tune.ssl.lifetime 1h
+    ssl-default-bind-options ssl-min-ver TLSv1.2 prefer-client-ciphers
+    ssl-default-bind-ciphers {CIPHERS}
+    ssl-default-bind-ciphersuites {CIPHERSUITES}
+    ssl-default-bind-curves {CURVES}
+"""
+
+
+_DEFAULTS: Final = """\
+defaults
+    mode http
+    option idle-close-on-response
+    option http-ignore-probes
+    timeout http-request 10s
+    timeout http-keep-alive 60s
+    timeout client 60s
+    timeout connect 3500ms
+    # Above all that varnishd waits for by itself: its own answer is the better one.
+    timeout server 300s
+    # A connection tried again carries no request yet: none is sent twice.
+    retries 3
+    retry-on conn-failure
+"""
+
+
+def _pair(socket: PodSocket, paths: FrontPaths, address: str) -> str:
+    """A frontend, and the socket of the same name at varnishd.
+
+    http-reuse safe: HAProxy keeps connections apart by their PROXY header, so that one carries one client's requests.
+    """
+    is_tls = socket.protocol == "HTTPS"
+    tls = f" ssl crt-list {paths.list(socket.name)} strict-sni" if is_tls else ""
+    proxy = " accept-proxy" if socket.accepts_proxy_protocol else ""
+    told = " proxy-v2-options ssl,cert-cn,ssl-cipher,authority" if is_tls else ""
+    return f"""\
+frontend {socket.name}
+    bind {listen_address(address, socket.port)} name {socket.name}{tls}{proxy}
+    default_backend {socket.name}
+
+backend {socket.name}
+    http-reuse safe
+    server varnishd unix@{paths.varnishd(socket.name)} send-proxy-v2{told}
+"""
