@@ -1,5 +1,7 @@
 //! What a backend is told of the client: X-Forwarded-For, -Proto and -Host, which only trusted peers may tell.
 
+use std::cell::Cell;
+
 use crate::{filter::EditFields, request::Fields};
 
 pub const FOR: &str = "X-Forwarded-For";
@@ -19,15 +21,15 @@ pub struct Peer<'a> {
 
 /// What can be done with a request besides.
 pub trait EditForwarded: Fields + EditFields {
-    /// Removes the fields whose name and value are meant.
-    fn remove_if(&mut self, is_meant: impl Fn(&[u8], &[u8]) -> bool);
+    /// Removes the fields, each `Name: value`, that are meant.
+    fn remove_if(&mut self, is_meant: impl Fn(&[u8]) -> bool);
     /// Appends a field.
     fn append(&mut self, name: &'static str, value: &[u8]);
     /// Appends X-Forwarded-Proto.
     fn append_proto(&mut self, is_https: bool) {
         self.append(PROTO, if is_https { b"https" } else { b"http" });
     }
-    /// Fields of these names reach the backend, whatever Connection says.
+    /// These fields reach the backend, whatever Connection says.
     fn keep(&mut self, is_meant: impl Fn(&[u8]) -> bool);
 }
 
@@ -42,11 +44,13 @@ pub fn set(request: &mut impl EditForwarded, peer: Peer, host: Option<&[u8]>) {
 
 /// Nothing that the peer said is believed.
 fn begin(request: &mut impl EditForwarded, peer: Peer, host: Option<&[u8]>) {
-    let is_ours = |name: &[u8], value: &[u8]| {
-        peer.is_appended && value == peer.address && name.eq_ignore_ascii_case(FOR.as_bytes())
-    };
-    request.remove_if(|name, value| kind(name) != Kind::Ordinary && !is_ours(name, value));
-    if !peer.is_appended || request.first(b"x-forwarded-for").is_none() {
+    let has_ours = Cell::new(false);
+    request.remove_if(|field| {
+        let is_ours = peer.is_appended && is_address(field, peer.address);
+        has_ours.set(has_ours.get() || is_ours);
+        !is_ours && kind(field) != Kind::Ordinary
+    });
+    if !has_ours.get() {
         request.append(FOR, peer.address);
     }
     request.append_proto(peer.is_https);
@@ -57,8 +61,8 @@ fn begin(request: &mut impl EditForwarded, peer: Peer, host: Option<&[u8]>) {
 
 /// What the peer said stays; where it said nothing of the scheme and the host, what it asked for is said.
 fn continue_with(request: &mut impl EditForwarded, peer: Peer, host: Option<&[u8]>) {
-    request.remove_if(|name, _| matches!(kind(name), Kind::Gateways | Kind::Twin));
-    request.keep(|name| kind(name) == Kind::Forwarded);
+    request.remove_if(|field| matches!(kind(field), Kind::Gateways | Kind::Twin));
+    request.keep(|field| kind(field) == Kind::Forwarded);
     if !peer.is_appended {
         request.append(FOR, peer.address);
     }
@@ -84,7 +88,13 @@ enum Kind {
     Twin,
 }
 
-fn kind(name: &[u8]) -> Kind {
+/// Most fields begin with another letter, and no more of them is looked at: this runs for every request.
+fn kind(field: &[u8]) -> Kind {
+    if !matches!(field.first(), Some(b'x' | b'X' | b'f' | b'F')) {
+        return Kind::Ordinary;
+    }
+    let end = field.iter().position(|byte| *byte == b':').unwrap_or(field.len());
+    let name = &field[..end];
     let kind = match name.first() {
         Some(b'x' | b'X') if begins(name, b"x-forwarded-") || is(name, b"x-real-ip") => Kind::Forwarded,
         Some(b'x' | b'X') if begins(name, b"x-gateway-") => return Kind::Gateways,
@@ -92,6 +102,12 @@ fn kind(name: &[u8]) -> Kind {
         _ => return Kind::Ordinary,
     };
     if name.contains(&b'_') { Kind::Twin } else { kind }
+}
+
+/// Whether this is X-Forwarded-For with the address alone, as Varnish makes it of nothing.
+fn is_address(field: &[u8], address: &[u8]) -> bool {
+    let value = field.strip_prefix(FOR.as_bytes()).and_then(|rest| rest.strip_prefix(b":"));
+    value.is_some_and(|value| value.trim_ascii() == address)
 }
 
 /// `prefix` is in lower case, with dashes.
@@ -126,7 +142,7 @@ mod tests {
             ("X-Gatewa", Kind::Ordinary),
             ("", Kind::Ordinary),
         ] {
-            assert_eq!(kind(name.as_bytes()), wanted, "{name}");
+            assert_eq!(kind(format!("{name}: a_b").as_bytes()), wanted, "{name}");
         }
     }
 }

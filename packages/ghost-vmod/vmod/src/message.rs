@@ -66,7 +66,7 @@ impl<'a> Message<'a> {
 
     /// Whether a field's name is longer than Varnish can look for: nobody could remove such a field.
     pub fn has_overlong_name(self) -> bool {
-        self.fields().any(|field| field.len() >= NAME_BYTES && parts_of(field).0.len() >= NAME_BYTES)
+        self.fields().any(|field| field.len() >= NAME_BYTES && name_of(field).len() >= NAME_BYTES)
     }
 
     /// The values of all fields of that name.
@@ -158,11 +158,10 @@ impl EditFields for Message<'_> {
 }
 
 impl EditForwarded for Message<'_> {
-    fn remove_if(&mut self, is_meant: impl Fn(&[u8], &[u8]) -> bool) {
-        let is_meant = |(name, value): &(&[u8], &[u8])| is_meant(name, value);
-        while let Some((name, _)) = self.fields().map(parts_of).find(is_meant) {
+    fn remove_if(&mut self, is_meant: impl Fn(&[u8]) -> bool) {
+        while let Some(field) = self.fields().find(|field| is_meant(field)) {
             let before = self.lines().len();
-            self.remove(name);
+            self.remove(name_of(field));
             if self.lines().len() == before {
                 break;
             }
@@ -181,7 +180,7 @@ impl EditForwarded for Message<'_> {
 
     fn keep(&mut self, is_meant: impl Fn(&[u8]) -> bool) {
         for (place, line) in self.lines().iter().enumerate().skip(ffi::HTTP_HDR_FIRST as usize) {
-            if is_meant(parts_of(text(line)).0) {
+            if is_meant(text(line)) {
                 // SAFETY: Varnish keeps as many flags as lines.
                 unsafe { *(*self.http).hdf.add(place) &= !HDF_FILTER }
             }
@@ -197,9 +196,8 @@ fn text<'a>(line: &ffi::txt) -> &'a [u8] {
     unsafe { slice::from_raw_parts(line.b.cast(), usize::try_from(line.e.offset_from(line.b)).unwrap_or(0)) }
 }
 
-fn parts_of(field: &[u8]) -> (&[u8], &[u8]) {
-    let end = field.iter().position(|byte| *byte == b':').unwrap_or(0);
-    (&field[..end], field[end..].strip_prefix(b":").unwrap_or_default().trim_ascii())
+fn name_of(field: &[u8]) -> &[u8] {
+    &field[..field.iter().position(|byte| *byte == b':').unwrap_or(0)]
 }
 
 fn value_of<'a>(field: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {

@@ -87,15 +87,17 @@ fn normalise<'a>(context: Context<'a>, request: Message<'a>) -> Result<Option<Co
 /// Finds the rule, makes its director the request's, and says so in X-Gateway-*.
 fn route(tables: &Tables, context: Context, mut request: Message, host: Option<&[u8]>, received: Received) -> u16 {
     let table = tables.newest(context);
-    set_forwarded(table.plan.as_deref(), context, request, received);
+    let socket = context.socket();
+    let known = table.plan.as_ref().and_then(|plan| plan.routing.socket(socket));
+    let is_https = known.is_some_and(|socket| socket.is_https);
+    set_forwarded(table.plan.as_deref(), context, request, is_https, received);
     let Some(plan) = &table.plan else {
         tables.nowhere().hint(context);
         count(&COUNTS.unavailable);
         return UNAVAILABLE;
     };
-    let socket = context.socket();
-    if let Some(socket) = plan.routing.socket(socket) {
-        request.add(&socket.header);
+    if let Some(known) = known {
+        request.add(&known.header);
     }
     let (path, query) = split(request.url());
     let server_name = context.server_name().and_then(normalise::server_name);
@@ -117,14 +119,12 @@ fn route(tables: &Tables, context: Context, mut request: Message, host: Option<&
 }
 
 /// Removes X-Gateway-*, and has X-Forwarded-* say what is so.
-fn set_forwarded(plan: Option<&Plan>, context: Context, mut request: Message, received: Received) {
-    let routing = plan.map(|plan| &plan.routing);
-    let is_in = |address| routing.is_some_and(|routing| routing.trusted.contain(address));
-    let socket = routing.and_then(|routing| routing.socket(context.socket()));
+fn set_forwarded(plan: Option<&Plan>, context: Context, mut request: Message, is_https: bool, received: Received) {
+    let is_in = |address| plan.is_some_and(|plan| plan.routing.trusted.contain(address));
     let peer = Peer {
         address: context.client(),
         is_trusted: context.client_address().is_some_and(is_in),
-        is_https: socket.is_some_and(|socket| socket.is_https),
+        is_https,
         is_appended: received == Received::AsVarnishBegan,
     };
     let host = request.value(b"host").filter(|host| !host.is_empty());

@@ -47,8 +47,8 @@ impl EditFields for Headers {
 }
 
 impl EditForwarded for Headers {
-    fn remove_if(&mut self, is_meant: impl Fn(&[u8], &[u8]) -> bool) {
-        self.0.retain(|field| !is_meant(field.0.as_bytes(), field.1.as_bytes()));
+    fn remove_if(&mut self, is_meant: impl Fn(&[u8]) -> bool) {
+        self.0.retain(|field| !is_meant(format!("{}: {}", field.0, field.1).as_bytes()));
     }
 
     fn append(&mut self, name: &'static str, value: &[u8]) {
