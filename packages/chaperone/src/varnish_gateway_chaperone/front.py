@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Final
 
 from varnish_gateway_chaperone.haproxy import runtime as api
@@ -19,19 +20,24 @@ from varnish_gateway_chaperone.haproxy.certificates import (
     wanted,
 )
 from varnish_gateway_chaperone.haproxy.configuration import list_line, proxied
-from varnish_gateway_chaperone.haproxy.daemon import FrontError, FrontProgram, Haproxy, write_tls
+from varnish_gateway_chaperone.haproxy.daemon import FrontError, FrontProgram, Haproxy
 from varnish_gateway_chaperone.haproxy.runtime import HaproxyError, HaproxyRefusedError
 from varnish_gateway_chaperone.haproxy.vetting import Vetting
 from varnish_gateway_chaperone.logs import Log
 from varnish_gateway_chaperone.merge import ParsedPod
 from varnish_gateway_chaperone.supervisor.tree import Backoff, how_it_ended
 from varnish_gateway_chaperone.varnish.daemon import ports_in_use
+from varnish_gateway_common.files import write_if_changed
 from varnish_gateway_common.pod import Pod
 from varnish_gateway_common.report import Refusal
 
 LOOK_SECONDS: Final = 0.5
 POLL_SECONDS: Final = 0.05
 STOP_SECONDS: Final = 2.0
+MAX_SAID: Final = 5
+
+
+Load = Callable[[api.Runtime, Path, bytes], Awaitable[None]]
 
 
 class Front:
@@ -80,14 +86,16 @@ class Front:
         if not proxied(pod.pod):
             self._took(certificates)
             return
+        if self.haproxy and self._applied is certificates:
+            return
         target = await self._target(pod.pod, certificates)
         if self.haproxy is None:
             if time.monotonic() < self._not_before:
                 return
             self._not_before = 0.0
             await self._start(pod, target)
-        elif self._applied is not certificates and certificates:
-            await self._change(self.haproxy, target)
+        else:
+            await self._change(self.haproxy, certificates, target)
         if self.haproxy:
             self._took(certificates)
 
@@ -95,11 +103,8 @@ class Front:
         """A certificate that cannot be used keeps its last good content, or is left out: the others are served."""
         sockets = tuple(socket.name for socket in proxied(pod) if socket.protocol == "HTTPS")
         offered = certificates.pems if certificates else {}
-        if self._applied is not certificates:
-            mistakes = await asyncio.to_thread(self._vetting.mistakes, offered)
-            self._say(certificates, mistakes)
-        else:
-            mistakes = self._vetting.mistakes(offered)
+        mistakes = await asyncio.to_thread(self._vetting.mistakes, offered)
+        self._say(certificates, mistakes)
         kept = {name: self._pems[name] for name in mistakes if name in self._pems}
         usable = {name: pem for name, pem in offered.items() if name not in mistakes}
         return wanted(certificates, sockets, usable | kept)
@@ -108,8 +113,13 @@ class Front:
         if certificates is None or not mistakes:
             self.certificates_refusal = None
             return
-        said = "; ".join(f"certificates/{name}.pem: {reason}" for name, reason in sorted(mistakes.items())[:5])
-        refusal = Refusal(input="certificates", digest=certificates.digest, message=said)
+        said = [f"certificates/{name}.pem: {reason}" for name, reason in sorted(mistakes.items())]
+        more = f"; and {len(said) - MAX_SAID} more" if len(said) > MAX_SAID else ""
+        self._refuse(certificates, "; ".join(said[:MAX_SAID]) + more)
+
+    def _refuse(self, certificates: ParsedCertificates | None, message: str) -> None:
+        wanted_digest = certificates.digest if certificates else ""
+        refusal = Refusal(input="certificates", digest=wanted_digest, message=message)
         self.refusals += refusal != self.certificates_refusal
         self.certificates_refusal = refusal
 
@@ -117,6 +127,7 @@ class Front:
         self._applied = certificates
         if certificates and self.certificates_refusal is None:
             self.certificates_digest = certificates.digest
+            write_if_changed(self._program.paths.last_good, certificates.content, is_durable=False)
 
     async def _start(self, pod: ParsedPod, target: Tls) -> None:
         begun = time.monotonic()
@@ -144,18 +155,19 @@ class Front:
         self._not_before = time.monotonic() + delay
         self._wake()
 
-    async def _change(self, haproxy: Haproxy, target: Tls) -> None:
+    async def _change(self, haproxy: Haproxy, certificates: ParsedCertificates | None, target: Tls) -> None:
         """Files first, then step by step what can be said so; the rest, and what went wrong, is a reload."""
         plan = steps(haproxy.tls, target)
         if plan == ():
             haproxy.tls = target
             return
         begun = time.monotonic()
-        await asyncio.to_thread(write_tls, self._program.paths, haproxy.tls, target)
+        await self._program.write(haproxy.pod.pod, haproxy.tls, target)
         try:
             how = await self._bring(haproxy, plan, target)
         except HaproxyRefusedError as error:
-            await self._undo(haproxy, target, str(error))
+            self._refuse(certificates, str(error))
+            await self._undo(haproxy, target)
             return
         except HaproxyError as error:
             await self._lost(haproxy, str(error))
@@ -165,10 +177,8 @@ class Front:
         self._log.info(f"certificates are in use after {milliseconds} ms", by=how, number=len(target.pems))
 
     async def _bring(self, haproxy: Haproxy, plan: tuple[Step, ...] | None, target: Tls) -> str:
-        is_small = plan is not None and all(
-            api.takes(target.pems[s.name]) for s in plan if isinstance(s, Add | Replace)
-        )
-        if plan is not None and is_small:
+        new = [step.name for step in plan or () if isinstance(step, Add | Replace)]
+        if plan is not None and all(api.takes(target.pems[name]) for name in new):
             for step in plan:
                 await self._step(haproxy, step, target)
             self.updates += len(plan)
@@ -182,9 +192,9 @@ class Front:
         paths, runtime = self._program.paths, haproxy.runtime
         match step:
             case Add(name):
-                await api.new_certificate(runtime, paths.certificate(name), target.pems[name])
+                await self._load(api.new_certificate, haproxy, name, target.pems[name])
             case Replace(name):
-                await self._replace(haproxy, name, target.pems[name])
+                await self._load(api.set_certificate, haproxy, name, target.pems[name])
             case Attach(socket, entry):
                 await api.attach(runtime, paths.list(socket), list_line(entry, paths))
             case Detach(socket, name):
@@ -192,19 +202,16 @@ class Front:
             case Drop(name):
                 await api.del_certificate(runtime, paths.certificate(name))
 
-    async def _replace(self, haproxy: Haproxy, name: str, pem: bytes) -> None:
+    async def _load(self, load: Load, haproxy: Haproxy, name: str, pem: bytes) -> None:
         try:
-            await api.set_certificate(haproxy.runtime, self._program.paths.certificate(name), pem)
+            await load(haproxy.runtime, self._program.paths.certificate(name), pem)
         except HaproxyRefusedError as error:
             self._vetting.refuse(pem, f"HAProxy refuses it: {error}")
             raise
 
-    async def _undo(self, haproxy: Haproxy, target: Tls, reason: str) -> None:
+    async def _undo(self, haproxy: Haproxy, target: Tls) -> None:
         """HAProxy refuses: the files become those of before, and a reload makes it what they say."""
-        self._log.error("HAProxy refuses certificates; the last good ones stay", message=reason)
-        self.certificates_refusal = Refusal(input="certificates", digest="", message=reason)
-        self.refusals += 1
-        await asyncio.to_thread(write_tls, self._program.paths, target, haproxy.tls)
+        await self._program.write(haproxy.pod.pod, target, haproxy.tls)
         try:
             await api.reload(haproxy.runtime)
             self.reloads += 1
@@ -255,7 +262,7 @@ class Front:
             self.haproxy.soft_stop()
 
     async def await_end(self, seconds: float, quiet_seconds: float, hasten: asyncio.Event) -> None:
-        """Until its connections have ended, or those that are left are idle, or the time is over; then it is stopped."""
+        """Until its connections have ended, or are idle, or the time is over; then it is stopped."""
         haproxy = self.haproxy
         if haproxy is None:
             return

@@ -8,6 +8,7 @@ from typing import Final
 from varnish_gateway_chaperone.desired import Desired
 from varnish_gateway_chaperone.dns import NameWatch
 from varnish_gateway_chaperone.front import Front
+from varnish_gateway_chaperone.haproxy.configuration import FrontPaths
 from varnish_gateway_chaperone.inputs import Inputs
 from varnish_gateway_chaperone.logs import Log
 from varnish_gateway_chaperone.merge import DocumentError, Merged, parse_pod, routing_of
@@ -127,9 +128,12 @@ class Rounds:
         """What a chaperone that ran here before left as last good stands in for documents that are not good now."""
         paths, pod, routing = self._parts.paths, self._desired.pod, self._desired.routing
         with suppress(OSError, DocumentError):
-            last_good = parse_pod(paths.last_good_pod.read_bytes())
-            self._parts.serving.remember(last_good)
-            pod.good = pod.good or last_good
+            found = parse_pod(paths.last_good_pod.read_bytes())
+            self._parts.serving.remember(found)
+            pod.good = pod.good or found
+        if self._desired.certificates.good is None:
+            with suppress(OSError, DocumentError):
+                self._desired.certificates.good = last_good(FrontPaths(paths.run))
         if routing.good is None:
             with suppress(OSError, DocumentError):
                 routing.good = routing_of(paths.ghost.read_bytes())

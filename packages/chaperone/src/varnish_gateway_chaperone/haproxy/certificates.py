@@ -36,6 +36,12 @@ class Tls:
     entries: Mapping[str, tuple[Entry, ...]] = field(default_factory=lambda: MappingProxyType({}))
     """Socket -> its list."""
 
+    @property
+    def with_default(self) -> frozenset[str]:
+        """Sockets that answer any server name."""
+        has_default = (socket for socket, lines in self.entries.items() if any(not one.server_names for one in lines))
+        return frozenset(has_default)
+
 
 @dataclass(frozen=True)
 class Add:
@@ -149,6 +155,8 @@ def _is_stepwise(before: tuple[Entry, ...], after: tuple[Entry, ...]) -> bool:
     counts = Counter(entry.certificate for entry in before)
     if any(counts[name] > 1 for name in removed) or any(entry.certificate in removed for entry in added):
         return False
+    if any(not entry.server_names for entry in {*before} ^ {*after}):
+        return False  # HAProxy chooses the certificate for unknown names when it reads its files
     return _by_name(kept + added) == _by_name(after)
 
 

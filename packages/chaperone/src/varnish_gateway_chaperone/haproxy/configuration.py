@@ -4,6 +4,7 @@ Nothing in them is a user's string: names of sockets and of certificates are che
 """
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,7 +20,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _PATH: Final = re.compile(r"[A-Za-z0-9/_.+-]+")
 _HOST: Final = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9])?)*")
 
-# Mozilla's "intermediate" without DHE: forward secrecy and authenticated encryption only, curves in constant time first.
+# Mozilla's "intermediate" without DHE: forward secrecy and authenticated encryption only.
 CIPHERS: Final = ":".join(
     f"ECDHE-{key}-{cipher}"
     for cipher in ("AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305")
@@ -94,19 +95,28 @@ def proxied(pod: Pod) -> tuple[PodSocket, ...]:
     return tuple(socket for socket in pod.sockets if socket.front == "proxy")
 
 
-def configuration(pod: Pod, paths: FrontPaths, address: str, limits: Limits) -> str:
-    """haproxy.cfg. Raises ConfigurationError."""
+def configuration(
+    pod: Pod, paths: FrontPaths, address: str, limits: Limits, *, with_default: Collection[str] = ()
+) -> str:
+    """haproxy.cfg, where some sockets answer unknown server names too. Raises ConfigurationError."""
     _check_path(paths)
     sockets = proxied(pod)
     for socket in sockets:
         check_name(socket.name)
-    parts = [_global(paths, limits), _DEFAULTS, *(_pair(socket, paths, address) for socket in sockets)]
+    parts = [
+        _global(paths, limits),
+        _DEFAULTS,
+        *(_pair(socket, paths, address, is_strict=socket.name not in with_default) for socket in sockets),
+    ]
     return "\n".join(parts)
 
 
 def certificate_list(entries: tuple[Entry, ...], paths: FrontPaths) -> str:
-    """A crt-list: a line for each entry. Raises ConfigurationError."""
-    return "".join(f"{list_line(entry, paths)}\n" for entry in entries)
+    """A crt-list: a line for each entry. Raises ConfigurationError.
+
+    Without strict-sni the first line answers unknown names: an entry for any name comes first.
+    """
+    return "".join(f"{list_line(entry, paths)}\n" for entry in sorted(entries, key=lambda one: bool(one.server_names)))
 
 
 def list_line(entry: Entry, paths: FrontPaths) -> str:
@@ -179,13 +189,14 @@ defaults
 """
 
 
-def _pair(socket: PodSocket, paths: FrontPaths, address: str) -> str:
+def _pair(socket: PodSocket, paths: FrontPaths, address: str, *, is_strict: bool) -> str:
     """A frontend, and the socket of the same name at varnishd.
 
     http-reuse safe: HAProxy keeps connections apart by their PROXY header, so that one carries one client's requests.
     """
     is_tls = socket.protocol == "HTTPS"
-    tls = f" ssl crt-list {paths.list(socket.name)} strict-sni" if is_tls else ""
+    strict = " strict-sni" if is_strict else ""
+    tls = f" ssl crt-list {paths.list(socket.name)}{strict}" if is_tls else ""
     proxy = " accept-proxy" if socket.accepts_proxy_protocol else ""
     told = " proxy-v2-options ssl,cert-cn,ssl-cipher,authority" if is_tls else ""
     return f"""\

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from varnish_gateway_chaperone.haproxy.certificates import Tls
+from varnish_gateway_chaperone.haproxy.certificates import ParsedCertificates, Tls, parse_certificates
 from varnish_gateway_chaperone.haproxy.configuration import (
     ConfigurationError,
     FrontPaths,
@@ -82,9 +82,7 @@ class FrontProgram:
 
     async def start(self, pod: ParsedPod, tls: Tls, log: Log) -> Haproxy:
         """HAProxy serving these certificates. Raises FrontError, and OSError for a full disk."""
-        text = self._configuration(pod.pod)
-        await asyncio.to_thread(write_tls, self.paths, Tls(), tls)
-        write_if_changed(self.paths.configuration, text.encode(), is_durable=False)
+        await self.write(pod.pod, Tls(), tls)
         for path in (self.paths.runtime_socket, self.paths.master_socket):
             path.unlink(missing_ok=True)
         child = await self._spawn(log)
@@ -96,15 +94,22 @@ class FrontProgram:
             raise
         return Haproxy(pod, child, runtime, tls, found)
 
+    async def write(self, pod: Pod, running: Tls, target: Tls) -> None:
+        """Files first: a reload or a restart reads them. Raises FrontError, and OSError for a full disk."""
+        text = self._configuration(pod, target)
+        await asyncio.to_thread(write_tls, self.paths, running, target)
+        write_if_changed(self.paths.configuration, text.encode(), is_durable=False)
+
     @property
     def _program(self) -> str:
         if self.haproxy is None:
             raise FrontError("HTTPS and HTTP/2 need HAProxy: name it with --haproxy or VARNISH_GATEWAY_HAPROXY")
         return self.haproxy
 
-    def _configuration(self, pod: Pod) -> str:
+    def _configuration(self, pod: Pod, tls: Tls | None = None) -> str:
+        with_default = tls.with_default if tls else ()
         try:
-            return configuration(pod, self.paths, self.address, self.limits)
+            return configuration(pod, self.paths, self.address, self.limits, with_default=with_default)
         except ConfigurationError as error:
             raise FrontError(str(error)) from error
 
@@ -138,6 +143,12 @@ def write_tls(paths: FrontPaths, running: Tls, target: Tls) -> None:
     for file in paths.certificates.glob("*.pem"):
         if file.stem not in target.pems:
             file.unlink(missing_ok=True)
+
+
+def last_good(paths: FrontPaths) -> ParsedCertificates:
+    """What a chaperone that ran here before has served. Raises OSError and DocumentError."""
+    pems = {file.stem: file.read_bytes() for file in paths.certificates.glob("*.pem")}
+    return parse_certificates(paths.last_good.read_bytes(), pems)
 
 
 def write_private(path: Path, content: bytes) -> None:

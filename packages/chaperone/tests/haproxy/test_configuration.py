@@ -1,0 +1,75 @@
+"""haproxy.cfg: golden files (BLESS=1 accepts), and what must never get into it."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from varnish_gateway_chaperone.haproxy.configuration import (
+    ConfigurationError,
+    FrontPaths,
+    Limits,
+    certificate_list,
+    configuration,
+)
+from varnish_gateway_common.certificates import Entry
+from varnish_gateway_common.files import write_if_changed
+from varnish_gateway_common.pod import Pod, PodSocket
+
+PATHS = FrontPaths(Path("/run/g"))
+GOLDEN = Path(__file__).parent / "golden"
+HTTPS = PodSocket(name="https-443", port=443, protocol="HTTPS", front="proxy")
+H2C = PodSocket(name="http-80", port=80, front="proxy", accepts_proxy_protocol=True)
+DIRECT = PodSocket(name="http-81", port=81)
+
+
+def pod(*sockets: PodSocket) -> Pod:
+    return Pod(version=1, gateway="default/gw", sockets=sockets)
+
+
+def check(name: str, found: str) -> None:
+    golden = GOLDEN / name
+    if os.environ.get("BLESS"):
+        write_if_changed(golden, found.encode())
+    assert found == golden.read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "sockets", "address"),
+    [("https.cfg", (HTTPS,), "10.0.0.1"), ("all.cfg", (HTTPS, H2C, DIRECT), "::1")],
+)
+def test_golden(name: str, sockets: tuple[PodSocket, ...], address: str) -> None:
+    with_default = {"https-443"} if name == "all.cfg" else ()
+    check(name, configuration(pod(*sockets), PATHS, address, Limits(), with_default=with_default))
+
+
+def test_golden_list() -> None:
+    entries = (
+        Entry(certificate="web-tls", server_names=("a.test", "b.test")),
+        Entry(certificate="new-tls", server_names=("*.c.test",), min_version="TLSv1.3", alpn=("http/1.1",)),
+        Entry(certificate="web-tls"),
+    )
+    check("https-443.list", certificate_list(entries, PATHS))
+
+
+HOSTILE = ["a.test\nb", "a b", "a.test [", "!a.test", "../a", "", "a\x00", '"a"', "a;b", "*", "*.*", "a" * 256, "#a"]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_server_name(name: str) -> None:
+    with pytest.raises(ConfigurationError):
+        certificate_list((Entry(certificate="a", server_names=(name,)),), PATHS)
+
+
+@pytest.mark.parametrize("name", ["../a", "a b", "a\nb", "", ".a", "a/b"])
+def test_a_hostile_name_of_a_file_or_socket(name: str) -> None:
+    with pytest.raises(ConfigurationError):
+        certificate_list((Entry(certificate=name),), PATHS)
+    with pytest.raises(ConfigurationError):
+        configuration(pod(HTTPS.model_copy(update={"name": name})), PATHS, "::1", Limits())
+
+
+@pytest.mark.parametrize("run", ["/run/with space", "/run/'", "/" + "x" * 100])
+def test_a_run_directory_that_does_not_do(run: str) -> None:
+    with pytest.raises(ConfigurationError):
+        configuration(pod(HTTPS), FrontPaths(Path(run)), "::1", Limits())
