@@ -1,7 +1,9 @@
 """The newest good of everything; what is refused leaves the last good one."""
 
+from certificate_authority import index
 from varnish_gateway_chaperone.desired import Desired
 from varnish_gateway_chaperone.inputs import Inputs, Slice, SliceEndpoint, SlicePort
+from varnish_gateway_common.certificates import Entry
 from varnish_gateway_common.document import digest
 from varnish_gateway_common.routing import ExternalName, Routing, Service
 
@@ -89,3 +91,24 @@ def test_mistakes_in_slices_are_reported() -> None:
     desired = Desired()
     desired.take(Inputs(mistakes=("a.yaml:1: bad",)))
     assert [(refusal.input, refusal.message) for refusal in desired.refusals] == [("endpoints", "a.yaml:1: bad")]
+
+
+def test_certificates_wait_for_the_files_that_they_name() -> None:
+    desired = Desired()
+    entry = Entry(certificate="a", server_names=("a.test",))
+    first, second = index({"a": b"1"}, (entry,)), index({"a": b"2"}, (entry,))
+    desired.take(Inputs(certificates=first, pems={}))
+    assert [refusal.input for refusal in desired.refusals] == ["certificates"]
+    desired.take(Inputs(certificates=first, pems={"a": b"1"}))
+    assert desired.refusals == ()
+    good = desired.certificates.good
+    desired.take(Inputs(certificates=first, pems={"a": b"2"}))
+    assert (desired.refusals, desired.certificates.good) == ((), good), "the file is written before the document"
+    desired.take(Inputs(certificates=second, pems={"a": b"2"}))
+    assert desired.certificates.good
+    assert desired.certificates.good.pems == {"a": b"2"}
+    desired.take(Inputs(certificates=b"{", pems={"a": b"2"}))
+    assert desired.certificates.good.pems == {"a": b"2"}
+    assert [refusal.input for refusal in desired.refusals] == ["certificates"]
+    desired.take(Inputs(certificates=second, pems={"a": b"2"}))
+    assert desired.refusals == ()

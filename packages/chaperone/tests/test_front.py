@@ -51,8 +51,13 @@ async def rig() -> AsyncIterator[Rig]:
         await found.serving.end()
 
 
-def inputs(rig: Rig, *entries: Entry, sockets: tuple[PodSocket, ...] = (HTTPS,), **pems: bytes) -> Inputs:
-    return replace(rig.inputs(sockets=sockets), vcl=ECHO.encode(), certificates=index(pems, entries), pems=dict(pems))
+def inputs(rig: Rig, *entries: Entry, **pems: bytes) -> Inputs:
+    return with_sockets(rig, (HTTPS,), *entries, **pems)
+
+
+def with_sockets(rig: Rig, sockets: tuple[PodSocket, ...], *entries: Entry, **pems: bytes) -> Inputs:
+    documents = rig.inputs(sockets=sockets)
+    return replace(documents, vcl=ECHO.encode(), certificates=index(pems, entries), pems=dict(pems))
 
 
 def context() -> ssl.SSLContext:

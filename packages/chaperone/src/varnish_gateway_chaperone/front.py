@@ -88,26 +88,22 @@ class Front:
             return
         if self.haproxy and self._applied is certificates:
             return
-        target = await self._target(pod.pod, certificates)
-        if self.haproxy is None:
-            if time.monotonic() < self._not_before:
-                return
+        if self.haproxy:
+            await self._change(self.haproxy, certificates, await self._target(pod.pod, certificates))
+        elif time.monotonic() >= self._not_before:
             self._not_before = 0.0
-            await self._start(pod, target)
-        else:
-            await self._change(self.haproxy, certificates, target)
+            await self._start(pod, certificates)
         if self.haproxy:
             self._took(certificates)
 
     async def _target(self, pod: Pod, certificates: ParsedCertificates | None) -> Tls:
         """A certificate that cannot be used keeps its last good content, or is left out: the others are served."""
-        sockets = tuple(socket.name for socket in proxied(pod) if socket.protocol == "HTTPS")
         offered = certificates.pems if certificates else {}
         mistakes = await asyncio.to_thread(self._vetting.mistakes, offered)
         self._say(certificates, mistakes)
         kept = {name: self._pems[name] for name in mistakes if name in self._pems}
         usable = {name: pem for name, pem in offered.items() if name not in mistakes}
-        return wanted(certificates, sockets, usable | kept)
+        return wanted(certificates, _tls_sockets(pod), usable | kept)
 
     def _say(self, certificates: ParsedCertificates | None, mistakes: Mapping[str, str]) -> None:
         if certificates is None or not mistakes:
@@ -129,22 +125,39 @@ class Front:
             self.certificates_digest = certificates.digest
             write_if_changed(self._program.paths.last_good, certificates.content, is_durable=False)
 
-    async def _start(self, pod: ParsedPod, target: Tls) -> None:
+    async def _start(self, pod: ParsedPod, certificates: ParsedCertificates | None) -> None:
         begun = time.monotonic()
         try:
             taken = ports_in_use(proxied(pod.pod), self._program.address)
             if taken:
                 raise FrontError(f"port {taken[0]} of {self._program.address} is in use by another process")
-            self.haproxy = await self._program.start(pod, target, self._log)
+            self.haproxy = await self._started(pod, certificates)
         except FrontError as error:
             self._failed(pod, str(error))
             return
         self._started_at = time.monotonic()
-        self._pems = target.pems
+        self._pems = self.haproxy.tls.pems
         self.refusal = None
         milliseconds = round(1000 * (self._started_at - begun))
-        self._log.info(f"HAProxy serves {len(target.pems)} certificates after {milliseconds} ms")
+        self._log.info(f"HAProxy serves {len(self._pems)} certificates after {milliseconds} ms")
         self._watching = asyncio.create_task(self._watch(self.haproxy), name="watch of HAProxy")
+
+    async def _started(self, pod: ParsedPod, certificates: ParsedCertificates | None) -> Haproxy:
+        """With all of them, since looking at a thousand takes as long as serving them; without the bad ones if need be.
+
+        Raises FrontError.
+        """
+        everything = wanted(certificates, _tls_sockets(pod.pod), certificates.pems if certificates else {})
+        try:
+            haproxy = await self._program.start(pod, everything, self._log)
+        except FrontError:
+            target = await self._target(pod.pod, certificates)
+            if target == everything:
+                raise
+            return await self._program.start(pod, target, self._log)
+        self._vetting.trust(everything.pems)
+        self._say(certificates, {})
+        return haproxy
 
     def _failed(self, pod: ParsedPod, message: str) -> None:
         delay = self._backoff.after(0)
@@ -299,3 +312,7 @@ class Front:
         busy = sum(int(row["scur"] or 0) for row in rows if row.get("svname") == "BACKEND")
         total = sum(int(row.get("req_tot") or 0) for row in rows if row.get("svname") == "FRONTEND")
         return f"{busy} {total}" if rows else None
+
+
+def _tls_sockets(pod: Pod) -> tuple[str, ...]:
+    return tuple(socket.name for socket in proxied(pod) if socket.protocol == "HTTPS")

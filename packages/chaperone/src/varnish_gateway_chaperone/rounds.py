@@ -9,6 +9,7 @@ from varnish_gateway_chaperone.desired import Desired
 from varnish_gateway_chaperone.dns import NameWatch
 from varnish_gateway_chaperone.front import Front
 from varnish_gateway_chaperone.haproxy.configuration import FrontPaths
+from varnish_gateway_chaperone.haproxy.daemon import last_good
 from varnish_gateway_chaperone.inputs import Inputs
 from varnish_gateway_chaperone.logs import Log
 from varnish_gateway_chaperone.merge import DocumentError, Merged, parse_pod, routing_of

@@ -8,7 +8,7 @@ import pytest
 
 from chaperone_rig import Until
 from varnish_gateway_chaperone.inputs import Inputs
-from varnish_gateway_chaperone.sources.files import FileSource, SliceFolder
+from varnish_gateway_chaperone.sources.files import FileSource, PemFolder, SliceFolder
 
 
 def slice_of(name: str, address: str) -> str:
@@ -136,3 +136,34 @@ async def test_a_folder_that_comes_later_is_read(tmp_path: Path, until: Until, m
     await found.until(lambda view: view.pod == b"1")
     following.cancel()
     await asyncio.gather(following, return_exceptions=True)
+
+
+def test_certificates_are_read_when_they_change(tmp_path: Path) -> None:
+    folder = PemFolder(tmp_path / "certificates")
+    assert folder.read() == {}
+    (tmp_path / "certificates").mkdir()
+    file = tmp_path / "certificates" / "a.pem"
+    file.write_bytes(b"1")
+    (file.parent / ".a.pem.half").write_bytes(b"half")
+    found = folder.read()
+    assert found == {"a": b"1"}
+    assert folder.read() is found
+    file.write_bytes(b"22")
+    assert folder.read() == {"a": b"22"}
+    file.unlink()
+    assert folder.read() == {}
+
+
+async def test_a_changed_certificate_is_news(tmp_path: Path, until: Until) -> None:
+    views = Views(tmp_path, until)
+    (views.state / "certificates").mkdir(parents=True)
+    views.manifests.mkdir()
+    task = asyncio.create_task(views.follow())
+    try:
+        await until(lambda: views.last and views.last.is_complete)
+        (views.state / "certificates" / "a.pem").write_bytes(b"1")
+        (views.state / "certificates.json").write_bytes(b"{}")
+        await until(lambda: views.last and views.last.pems == {"a": b"1"} and views.last.certificates == b"{}")
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

@@ -138,8 +138,9 @@ def steps(running: Tls, target: Tls) -> tuple[Step, ...] | None:
     for socket, entries in target.entries.items():
         if not _is_stepwise(running.entries[socket], entries):
             return None
-        attach += [Attach(socket, entry) for entry in entries if entry not in running.entries[socket]]
-        detach += [Detach(socket, entry.certificate) for entry in running.entries[socket] if entry not in entries]
+        before, after = {*running.entries[socket]}, {*entries}
+        attach += [Attach(socket, entry) for entry in entries if entry not in before]
+        detach += [Detach(socket, entry.certificate) for entry in running.entries[socket] if entry not in after]
     add: list[Step] = [Add(name) for name in target.pems if name not in running.pems]
     replace: list[Step] = [Replace(name) for name, pem in target.pems.items() if running.pems.get(name, pem) != pem]
     drop: list[Step] = [Drop(name) for name in running.pems if name not in target.pems]
@@ -149,13 +150,16 @@ def steps(running: Tls, target: Tls) -> tuple[Step, ...] | None:
 
 def _is_stepwise(before: tuple[Entry, ...], after: tuple[Entry, ...]) -> bool:
     """Lines are added at the end and taken away by their certificate: neither may touch another line's effect."""
-    kept = [entry for entry in before if entry in after]
-    added = [entry for entry in after if entry not in before]
-    removed = {entry.certificate for entry in before if entry not in after}
+    if before == after:
+        return True
+    old, new = {*before}, {*after}
+    kept = [entry for entry in before if entry in new]
+    added = [entry for entry in after if entry not in old]
+    removed = {entry.certificate for entry in old - new}
     counts = Counter(entry.certificate for entry in before)
     if any(counts[name] > 1 for name in removed) or any(entry.certificate in removed for entry in added):
         return False
-    if any(not entry.server_names for entry in {*before} ^ {*after}):
+    if any(not entry.server_names for entry in old ^ new):
         return False  # HAProxy chooses the certificate for unknown names when it reads its files
     return _by_name(kept + added) == _by_name(after)
 

@@ -103,12 +103,8 @@ def configuration(
     sockets = proxied(pod)
     for socket in sockets:
         check_name(socket.name)
-    parts = [
-        _global(paths, limits),
-        _DEFAULTS,
-        *(_pair(socket, paths, address, is_strict=socket.name not in with_default) for socket in sockets),
-    ]
-    return "\n".join(parts)
+    pairs = (_pair(socket, paths, address, is_strict=socket.name not in with_default) for socket in sockets)
+    return "\n".join([_global(paths, limits), _DEFAULTS, *pairs])
 
 
 def certificate_list(entries: tuple[Entry, ...], paths: FrontPaths) -> str:

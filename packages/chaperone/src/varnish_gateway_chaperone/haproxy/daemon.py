@@ -207,12 +207,11 @@ def _said(child: Child) -> str:
 
 def _is_news(line: str) -> bool:
     """Warnings about a proxy that stops, or a list without a certificate, are the echo of what chaperone does."""
-    echo = (
-        "stopped (cumulated",
-        "no SSL certificate specified",
-        "Exiting Master",
-        "Former worker",
-        "All workers exited",
-    )
+    echo = ("stopped (cumulated", "no SSL certificate specified", "Exiting Master", "Former worker", "(Terminated)")
     is_loud = line.startswith(("[ALERT]", "[WARNING]", "[EMERG]"))
-    return is_loud and not any(words in line for words in echo) and "exited with code 0" not in line
+    return (
+        is_loud
+        and not any(words in line for words in echo)
+        and "workers exited" not in line
+        and "exited with code 0" not in line
+    )

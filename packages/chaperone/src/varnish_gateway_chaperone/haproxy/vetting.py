@@ -22,6 +22,10 @@ class Vetting:
         self._said = said | (_looked_at(unseen) if unseen else {})
         return {name: self._said[found] for name, found in by_digest.items() if self._said[found]}
 
+    def trust(self, pems: Mapping[str, bytes]) -> None:
+        """HAProxy serves them: there is nothing to look for."""
+        self._said.update(dict.fromkeys(map(digest, pems.values()), ""))
+
     def refuse(self, pem: bytes, reason: str) -> None:
         """HAProxy found what OpenSSL did not."""
         self._said[digest(pem)] = reason
