@@ -39,14 +39,14 @@ def test_a_refused_document_is_reported_until_a_good_one_comes() -> None:
     assert merged
     assert merged.routing.digest == digest(routing())
     desired.take(Inputs(pod=POD, routing=routing("other")))
-    assert desired.refusals == ()
+    assert not desired.refusals
 
 
 def test_a_good_document_that_returns_after_a_refused_one_clears_the_refusal() -> None:
     desired = Desired()
     for content in (routing(), b"]", routing()):
         desired.take(Inputs(routing=content))
-    assert desired.refusals == ()
+    assert not desired.refusals
 
 
 def test_documents_that_are_gone_change_nothing() -> None:
@@ -100,7 +100,7 @@ def test_certificates_wait_for_the_files_that_they_name() -> None:
     desired.take(Inputs(certificates=first, pems={}))
     assert [refusal.input for refusal in desired.refusals] == ["certificates"]
     desired.take(Inputs(certificates=first, pems={"a": b"1"}))
-    assert desired.refusals == ()
+    assert not desired.refusals
     good = desired.certificates.good
     desired.take(Inputs(certificates=first, pems={"a": b"2"}))
     assert (desired.refusals, desired.certificates.good) == ((), good), "the file is written before the document"
@@ -111,4 +111,4 @@ def test_certificates_wait_for_the_files_that_they_name() -> None:
     assert desired.certificates.good.pems == {"a": b"2"}
     assert [refusal.input for refusal in desired.refusals] == ["certificates"]
     desired.take(Inputs(certificates=second, pems={"a": b"2"}))
-    assert desired.refusals == ()
+    assert not desired.refusals

@@ -221,7 +221,7 @@ async def test_what_cannot_be_said_in_steps_is_a_reload(rig: Rig) -> None:
     assert len(chain) > runtime.MAX_PAYLOAD
     await rig.serve(inputs(rig, A, a=chain.replace(a, pem("a.test", serial=12))))
     assert serial(rig, "a.test") == 12
-    assert rig.front.reloads == 2, [event for event in rig.lines.events if "certificates" in event["event"]]
+    assert (rig.front.reloads, rig.front.restarts) == (2, 0), [str(event) for event in rig.lines.events]
 
 
 def bad_pems() -> dict[str, bytes]:
@@ -287,6 +287,7 @@ async def test_haproxy_hangs(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     await rig.serve(given)
     assert rig.front.haproxy
     monkeypatch.setattr(runtime, "TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr(front_module, "HANG_SECONDS", 0.3)
     os.kill(rig.front.haproxy.worker, signal.SIGSTOP)
     await rig.until(given, lambda: rig.front.restarts == 1)
     monkeypatch.setattr(runtime, "TIMEOUT_SECONDS", 10)
@@ -396,3 +397,20 @@ async def test_what_is_offered(rig: Rig) -> None:
 
 def test_the_watch_is_quicker_than_a_restart_of_the_pod() -> None:
     assert front_module.LOOK_SECONDS + runtime.TIMEOUT_SECONDS < 15
+
+
+async def test_reloads_under_load_lose_nothing(rig: Rig) -> None:
+    a = pem("a.test", serial=11)
+    await rig.serve(inputs(rig, A, a=a))
+    load = HttpsLoad(rig)
+    clients = load.start(True, True, False, False)
+    for number in range(6):
+        await asyncio.sleep(0.3)
+        await rig.serve(inputs(rig, A.model_copy(update={"server_names": ("a.test", f"x{number}.test")}), a=a))
+    load.may_connect = False
+    await asyncio.sleep(0.2)
+    await rig.serving.end()
+    await asyncio.gather(*clients)
+    assert load.lost == []
+    assert load.answered > 50
+    assert (rig.front.reloads, rig.front.restarts) == (6, 0)

@@ -32,6 +32,7 @@ from varnish_gateway_common.pod import Pod
 from varnish_gateway_common.report import Refusal
 
 LOOK_SECONDS: Final = 0.5
+HANG_SECONDS: Final = 5.0
 POLL_SECONDS: Final = 0.05
 STOP_SECONDS: Final = 2.0
 MAX_SAID: Final = 5
@@ -198,7 +199,6 @@ class Front:
             return "update"
         await api.reload(haproxy.runtime)
         self.reloads += 1
-        await haproxy.look()
         return "reload"
 
     async def _step(self, haproxy: Haproxy, step: Step, target: Tls) -> None:
@@ -250,18 +250,25 @@ class Front:
     async def _watch(self, haproxy: Haproxy) -> None:
         """Notice when HAProxy ends or hangs."""
         ended = asyncio.create_task(haproxy.child.wait(), name="end of HAProxy")
+        answered_at = time.monotonic()
         try:
             while not ended.done():
                 await asyncio.wait({ended}, timeout=LOOK_SECONDS)
-                if not ended.done():
-                    await haproxy.look()
-        except HaproxyError as error:
-            if haproxy.is_running:
-                self._log.error("HAProxy does not answer and is killed", reason=str(error))
-                await haproxy.child.kill()
+                answered_at = await self._look(haproxy, answered_at)
         finally:
             ended.cancel()
         self._wake()
+
+    async def _look(self, haproxy: Haproxy, answered_at: float) -> float:
+        """When it answered last. While one worker follows another, a question may be lost."""
+        try:
+            await haproxy.look()
+        except HaproxyError as error:
+            if haproxy.is_running and time.monotonic() - answered_at > HANG_SECONDS:
+                self._log.error("HAProxy does not answer and is killed", reason=str(error))
+                await haproxy.child.kill()
+            return answered_at
+        return time.monotonic()
 
     def _unwatch(self) -> None:
         if self._watching:

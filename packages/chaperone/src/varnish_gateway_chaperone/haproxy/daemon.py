@@ -207,11 +207,13 @@ def _said(child: Child) -> str:
 
 def _is_news(line: str) -> bool:
     """Warnings about a proxy that stops, or a list without a certificate, are the echo of what chaperone does."""
-    echo = ("stopped (cumulated", "no SSL certificate specified", "Exiting Master", "Former worker", "(Terminated)")
-    is_loud = line.startswith(("[ALERT]", "[WARNING]", "[EMERG]"))
-    return (
-        is_loud
-        and not any(words in line for words in echo)
-        and "workers exited" not in line
-        and "exited with code 0" not in line
+    echo: tuple[str, ...] = (
+        "stopped (cumulated",
+        "no SSL certificate specified",
+        "Exiting Master",
+        "Former worker",
+        "(Terminated)",
     )
+    echo += ("workers exited", "exited with code 0")
+    is_loud = line.startswith(("[ALERT]", "[WARNING]", "[EMERG]"))
+    return is_loud and not any(words in line for words in echo)

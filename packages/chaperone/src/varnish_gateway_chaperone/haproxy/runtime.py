@@ -13,6 +13,8 @@ from typing import Final, Protocol
 
 TIMEOUT_SECONDS: Final = 10
 RELOAD_SECONDS: Final = 60
+RELOAD_TRIES: Final = 5
+RELOAD_PAUSE_SECONDS: Final = 0.2
 MAX_PAYLOAD: Final = 32 * 1024
 """A little below tune.bufsize, which a command with its payload must not exceed."""
 END: Final = "%EOF%"
@@ -122,8 +124,20 @@ async def detach(runtime: Runtime, crt_list: Path, file: Path) -> None:
 
 
 async def reload(runtime: Runtime) -> None:
-    """Another worker reads the files; when it cannot, the old one serves on. Raises HaproxyError."""
-    answer = await runtime.ask_master("reload")
+    """Another worker reads the files; when it cannot, the old one serves on. Raises HaproxyError.
+
+    A master that is just done with another reload may lose the question: it is asked again.
+    """
+    for _ in range(RELOAD_TRIES - 1):
+        try:
+            answer = await runtime.ask_master("reload")
+        except HaproxyLostError:
+            answer = ""
+        if answer:
+            break
+        await asyncio.sleep(RELOAD_PAUSE_SECONDS)
+    else:
+        answer = await runtime.ask_master("reload")
     if "Success=1" not in answer:
         raise HaproxyRefusedError(alerts(answer))
 

@@ -1,0 +1,65 @@
+"""Answers of HAProxy, read; and a master that loses a question."""
+
+from pathlib import Path
+
+import pytest
+
+from varnish_gateway_chaperone.haproxy import runtime
+from varnish_gateway_chaperone.haproxy.runtime import (
+    FakeRuntime,
+    HaproxyLostError,
+    HaproxyRefusedError,
+    alerts,
+    new_certificate,
+    parsed_info,
+    parsed_statistics,
+    set_certificate,
+)
+
+FILE = Path("/run/g/certificates/a.pem")
+
+
+def test_tables() -> None:
+    assert parsed_info("Name: HAProxy\nPid: 7\n\n") == {"Name": "HAProxy", "Pid": "7"}
+    assert parsed_statistics("# pxname,svname,scur,\na,FRONTEND,3,\n")[0]["pxname"] == "a"
+
+
+def test_what_matters_of_many_lines() -> None:
+    said = "[NOTICE]   (1) : version\n[ALERT]    (1) : config : no such file"
+    assert alerts(said) == "config : no such file"
+    assert alerts("") == "HAProxy said nothing"
+
+
+async def test_a_refused_certificate_leaves_nothing_behind() -> None:
+    fake = FakeRuntime()
+    with pytest.raises(HaproxyRefusedError, match="Can't load"):
+        await new_certificate(fake, FILE, b"hostile")
+    assert fake.told[-1] == f"del ssl cert {FILE}"
+
+
+async def test_a_certificate_that_is_too_large() -> None:
+    with pytest.raises(HaproxyRefusedError, match="need a reload"):
+        await set_certificate(FakeRuntime(), FILE, b"x" * (runtime.MAX_PAYLOAD + 1))
+
+
+class Forgetful(FakeRuntime):
+    """Loses the first questions."""
+
+    def __init__(self, lost: int) -> None:
+        super().__init__()
+        self._left = lost
+
+    async def ask_master(self, command: str) -> str:
+        self._left -= 1
+        if self._left >= 0:
+            raise HaproxyLostError("connection reset")
+        return await super().ask_master(command)
+
+
+async def test_a_reload_that_is_lost_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runtime, "RELOAD_PAUSE_SECONDS", 0)
+    fake = Forgetful(2)
+    await runtime.reload(fake)
+    assert fake.told == ["reload"]
+    with pytest.raises(HaproxyLostError):
+        await runtime.reload(Forgetful(100))
