@@ -43,6 +43,18 @@ def test_what_is_no_object_is_a_mistake() -> None:
         assert mistake.line == line
 
 
+def test_what_stands_after_a_mistake_is_read() -> None:
+    contents = parse(Path("a.yaml"), b"- 1\n---\napiVersion: v1\nkind: Secret\n---\n7\n")
+    assert kinds(contents) == ["Secret"]
+    assert [mistake.line for mistake in contents.mistakes] == [1, 6]
+
+
+def test_wrong_bytes_are_named_by_their_line() -> None:
+    for wrong in (b"\xe9", b"\x00"):
+        (mistake,) = parse(Path("a.yaml"), b"apiVersion: v1\nkind: Secret\nname: " + wrong + b"\n").mistakes
+        assert mistake.line == 3
+
+
 def test_no_tag_makes_an_object_of_code() -> None:
     (mistake,) = parse(Path("a.yaml"), b"!!python/object/apply:os.system [exit 1]").mistakes
     assert "constructor" in mistake.message

@@ -115,26 +115,35 @@ def _loader(text: bytes) -> Any:
 
 
 def parse(path: Path, text: bytes) -> Contents:
-    """The documents of a file, up to its first syntax error."""
+    """The documents of a file, up to its first syntax error; one that is no object costs itself."""
     manifests: list[Manifest] = []
+    mistakes: list[Mistake] = []
     loader = _loader(text)
     line = 1
     try:
         while loader.check_node():
             node = loader.get_node()
             line = node.start_mark.line + 1
-            content = loader.construct_document(node)
-            manifests.extend(Manifest(path, line, item) for item in _objects(content))
+            try:
+                found = [Manifest(path, line, item) for item in _objects(loader.construct_document(node))]
+            except _NotAnObjectError as error:
+                mistakes.append(Mistake(path, line, str(error)))
+            else:
+                manifests.extend(found)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = mark.line + 1 if mark else line
-        message = getattr(error, "problem", None) or str(error) or type(error).__name__
-        return Contents(tuple(manifests), (Mistake(path, where, f"not valid YAML: {message}"),))
-    except _NotAnObjectError as error:
-        return Contents(tuple(manifests), (Mistake(path, line, str(error)),))
+        mistakes.append(_syntax_mistake(path, text, line, error))
     finally:
         loader.dispose()
-    return Contents(tuple(manifests))
+    return Contents(tuple(manifests), tuple(mistakes))
+
+
+def _syntax_mistake(path: Path, text: bytes, line: int, error: Exception) -> Mistake:
+    """Where the parser stopped; else the document's own line."""
+    if isinstance(error, yaml.reader.ReaderError):
+        return Mistake(path, text.count(b"\n", 0, error.position) + 1, f"not valid YAML: {error.reason}")
+    mark = getattr(error, "problem_mark", None)
+    message = getattr(error, "problem", None) or str(error) or type(error).__name__
+    return Mistake(path, mark.line + 1 if mark else line, f"not valid YAML: {message}")
 
 
 class _NotAnObjectError(Exception):
