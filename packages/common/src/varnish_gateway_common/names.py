@@ -1,5 +1,6 @@
 """Names that more than one program must know."""
 
+import hashlib
 from typing import Final
 
 CONTROLLER_NAME: Final = "varnish-software.com/gateway"
@@ -8,13 +9,21 @@ API_VERSION: Final = "v1alpha1"
 
 # A gateway's folder STATE/<namespace>/<gateway>/, or the keys of its ConfigMap.
 ROUTING: Final = "routing.json"
+ROUTING_PARTS: Final = "routing.parts.json"
 VCL: Final = "main.vcl"
+LAST_GOOD_VCL: Final = "main.last-good.vcl"
 POD: Final = "pod.json"
 CERTIFICATES: Final = "certificates.json"
 CERTIFICATE_FOLDER: Final = "certificates"
+SECRETS: Final = "secrets.json"
 REPORT: Final = "report.json"
 STATUS: Final = "status"
 """STATE/status/<kind>/<namespace>/<name>.yaml; for kinds without a namespace STATE/status/<kind>/<name>.yaml."""
+
+PART: Final = "part"
+"""The key of a ConfigMap that holds a part of a routing.json."""
+PEM: Final = ".pem"
+"""After a certificate's name: its file, or its key in a Secret."""
 
 # Between chaperone and ghost, in the folder that varnishd's environment names.
 GHOST_FOLDER: Final = "VARNISH_GATEWAY_GHOST_FOLDER"
@@ -26,6 +35,27 @@ INTERNAL_SOCKET: Final = "ghost"
 
 WEB_PORT: Final = 9180
 """Health, readiness and metrics of a chaperone: no listener can have this port."""
+
+
+LONGEST_BASE: Final = 48
+"""Of a base: what is added to it must fit into the 63 characters of a label."""
+
+
+def base(namespace: str, gateway: str, class_name: str) -> str:
+    """The name of a Gateway's objects: `<gateway>-<class>`; where that is no DNS label of at most 48 characters that
+    begins with a letter, what can be kept of it and a hash of what it stands for."""
+    wanted = f"{gateway}-{class_name}"
+    label = wanted.lower().replace(".", "-")
+    label = label if label[0].isalpha() else f"gw-{label}"
+    if label == wanted and len(label) <= LONGEST_BASE:
+        return label
+    identity = f"{namespace}/{gateway}/{class_name}".encode()
+    return f"{label[:LONGEST_BASE].rstrip('-')}-{hashlib.sha256(identity).hexdigest()[:8]}"
+
+
+def report_of(base: str) -> str:
+    """The ConfigMap that a gateway's pods report into."""
+    return f"{base}-report"
 
 
 def socket_name(protocol: str, port: int) -> str:

@@ -36,7 +36,6 @@ except ImportError:  # a PyYAML built without libyaml: the same, slower
     from yaml import SafeDumper, SafeLoader  # type: ignore[assignment]
 
 MISTAKES: Final = "mistakes.yaml"
-PEM: Final = ".pem"
 
 
 class _Dumper(SafeDumper):
@@ -114,9 +113,9 @@ class StateFolder:
     def certificates(self) -> dict[str, bytes]:
         """The certificates that were written before, by name; one that cannot be read is as good as none."""
         found = {}
-        for path in self.root.glob(f"*/*/{names.CERTIFICATE_FOLDER}/*{PEM}"):
+        for path in self.root.glob(f"*/*/{names.CERTIFICATE_FOLDER}/*{names.PEM}"):
             with suppress(OSError):
-                found[path.name.removesuffix(PEM)] = path.read_bytes()
+                found[path.name.removesuffix(names.PEM)] = path.read_bytes()
         return found
 
     def _folder(self, key: Key) -> Path:
@@ -143,7 +142,7 @@ class StateFolder:
         if is_there and self._certificates.get(key) == content == index.read_bytes():
             return
         for name, pem in gateway.certificate_files.items():
-            write_private(folder / f"{name}{PEM}", pem)
+            write_private(folder / f"{name}{names.PEM}", pem)
         if write_if_changed(index, content):
             yield names.CERTIFICATES
         _remove_others(folder, gateway.certificate_files)
@@ -200,7 +199,7 @@ def _remove_others(folder: Path, wanted: Collection[str]) -> None:
     if not folder.is_dir():
         return
     for path in folder.iterdir():
-        if path.name.removesuffix(PEM) not in wanted and path.is_file():
+        if path.name.removesuffix(names.PEM) not in wanted and path.is_file():
             path.unlink(missing_ok=True)
     if not any(folder.iterdir()):
         folder.rmdir()
