@@ -16,12 +16,18 @@ import nox
 
 ROOT = Path(__file__).parent
 TOOLCHAIN = ROOT / "toolchain"
+DEBIAN_SOURCE = TOOLCHAIN / "debian-source.sh"
+CLUSTER = ROOT / "e2e" / "cluster"
+CONFORMANCE = ROOT / "e2e" / "conformance"
 GHOST = ROOT / "packages" / "ghost-vmod"
 PACKAGES = [ROOT / "packages" / name for name in ("common", "operator", "chaperone")]
 QUICKSTART = ROOT / "examples" / "quickstart"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "varnish-gateway"
 VARNISH_SERIES = "7.7"
 HAPROXY_SERIES = "3.0"
+KUBERNETES_SERIES = "1.35"
+CONFORMANCE_SERIES = "1.6"
+NODE_PACKAGES = ("containerd", "runc", "containernetworking-plugins", "iproute2", "iptables", "nftables", "conntrack")
 PR_SET_PDEATHSIG = 1
 
 nox.needs_version = ">=2025.2.9"
@@ -94,7 +100,7 @@ def tests(session: nox.Session) -> None:
         else:
             run("pytest", "-n", "4", "--cov", "--cov-report=", "packages", env=environment)
             # One after the other: the cases' endpoints have fixed addresses.
-            run("pytest", "--cov", "--cov-append", "--cov-report=term:skip-covered", "e2e", env=environment)
+            run("pytest", "--cov", "--cov-append", "--cov-report=term:skip-covered", "e2e/live", env=environment)
     finally:
         failed = rust.wait() != 0
     if failed:
@@ -130,6 +136,7 @@ def types(session: nox.Session) -> None:
     run = workshop(session)
     for package in PACKAGES:
         run("mypy", str(package / "src"), str(package / "tests"))
+    run("mypy", "--package", "e2e.cluster")
     for folder in ("e2e/live", "bench", "examples/quickstart"):
         run("mypy", folder)
 
@@ -162,6 +169,20 @@ def bench(session: nox.Session) -> None:
     session.run(str(TOOLCHAIN / "apt-install.sh"), "wrk", external=True)
     run = workshop(session)
     run("python", "-m", "bench", *session.posargs, env=environment)
+
+
+@nox.session
+def integration(session: nox.Session) -> None:
+    """The operator as a process before a real API server, without a node: nox -s integration -- [PYTEST OPTIONS]"""
+    run = workshop(session)
+    begin = cluster_command(session, "integration", "--control-plane")
+    run("python", *begin, "for", str(WORKSHOP / "bin" / "pytest"), *(session.posargs or ["e2e/integration"]))
+
+
+def cluster_command(session: nox.Session, name: str, *options: str) -> list[str]:
+    """What begins, enters and ends the cluster of that name."""
+    session.run(str(TOOLCHAIN / "apt-install.sh"), *NODE_PACKAGES, external=True, silent=True)
+    return ["-m", "e2e.cluster", "--programs", str(kubernetes_prefix(session)), *options, name]
 
 
 def cargo(verb: str, *, profile: str = "release") -> list[str]:
@@ -201,7 +222,7 @@ def varnish_prefix(session: nox.Session) -> Path:
     found = subprocess.run(["pkg-config", "--modversion", "varnishapi"], capture_output=True, text=True, check=False)
     if found.stdout.startswith(VARNISH_SERIES) and shutil.which("varnishd", path="/usr/sbin"):
         return Path("/usr")
-    return built(session, "varnish", VARNISH_SERIES)
+    return built(session, "varnish", VARNISH_SERIES, DEBIAN_SOURCE)
 
 
 def haproxy_prefix(session: nox.Session) -> Path:
@@ -210,16 +231,35 @@ def haproxy_prefix(session: nox.Session) -> Path:
         version = subprocess.run([program, "-v"], capture_output=True, text=True, check=False).stdout
         if version.startswith(f"HAProxy version {HAPROXY_SERIES}."):
             return Path("/usr")
-    return built(session, "haproxy", HAPROXY_SERIES)
+    return built(session, "haproxy", HAPROXY_SERIES, DEBIAN_SOURCE)
 
 
-def built(session: nox.Session, program: str, series: str) -> Path:
-    """Build Debian's source of a program, unless that was done before by the same recipe."""
+def kubernetes_prefix(session: nox.Session) -> Path:
+    """Kubernetes, helm and the Gateway API's CRDs, built once into the cache."""
+    require_go(session)
+    sources = [*sorted((CLUSTER / "kubernetes").iterdir()), CONFORMANCE / "go.sum"]
+    return built(session, "kubernetes", KUBERNETES_SERIES, *sources, minutes=8)
+
+
+def conformance_prefix(session: nox.Session) -> Path:
+    """The Gateway API's suite and its echo server, built once into the cache."""
+    require_go(session)
+    sources = [file for file in sorted(CONFORMANCE.iterdir()) if file.suffix in {".go", ".mod", ".sum"}]
+    return built(session, "conformance", CONFORMANCE_SERIES, *sources)
+
+
+def require_go(session: nox.Session) -> None:
+    if not shutil.which("go"):
+        session.error("a Go toolchain is needed: go is not in PATH")
+
+
+def built(session: nox.Session, program: str, series: str, *sources: Path, minutes: int = 2) -> Path:
+    """Build a program by its recipe, unless that was done before from the same sources."""
     recipe = TOOLCHAIN / f"build-{program}.sh"
-    content = recipe.read_bytes() + (TOOLCHAIN / "debian-source.sh").read_bytes()
+    content = b"".join(file.read_bytes() for file in (recipe, *sources))
     prefix = CACHE / f"{program}-{series}-{hashlib.sha256(content).hexdigest()[:8]}"
-    if not (prefix / "sbin").exists():
-        session.log(f"building {program} {series} into {prefix} (about two minutes, once)")
+    if not prefix.exists():
+        session.log(f"building {program} {series} into {prefix} (about {minutes} minutes, once)")
         session.run(str(recipe), str(prefix), external=True)
     return prefix
 

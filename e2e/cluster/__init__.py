@@ -1,0 +1,1 @@
+"""A real Kubernetes of one node for tests, in namespaces of its own: nothing outside of them changes."""
