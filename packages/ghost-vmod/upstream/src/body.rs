@@ -1,0 +1,178 @@
+//! The body of an answer, pulled piece by piece.
+
+use std::{io, sync::Arc, time::Instant};
+
+use crate::{
+    chunked::Decoder,
+    connection::Connection,
+    deadlines::Clock,
+    error::{Error, Stage},
+    head::{Extent, Head},
+    inbox::Inbox,
+    transport::{Connect, Wait},
+    upstream::Upstream,
+};
+
+/// Some of a body. Only the last one may be empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Piece<'a> {
+    pub bytes: &'a [u8],
+    pub is_last: bool,
+}
+
+/// What is yet to come.
+enum Rest {
+    Length(u64),
+    Chunked(Decoder),
+    UntilClosed,
+    Nothing,
+    /// Reading failed.
+    Lost(Error),
+}
+
+pub(crate) struct Body<C: Connect> {
+    upstream: Arc<Upstream<C>>,
+    /// None: it is given back or closed.
+    connection: Option<Connection<C::Transport>>,
+    pub inbox: Inbox,
+    head: Head,
+    is_persistent: bool,
+    clock: Clock,
+    rest: Rest,
+}
+
+impl<C: Connect> Body<C> {
+    pub fn new(
+        upstream: &Arc<Upstream<C>>,
+        connection: Connection<C::Transport>,
+        inbox: Inbox,
+        head: Head,
+        is_persistent: bool,
+        clock: Clock,
+    ) -> Self {
+        let rest = match head.extent {
+            Extent::Nothing | Extent::Length(0) => Rest::Nothing,
+            Extent::Length(length) => Rest::Length(length),
+            Extent::Chunked => Rest::Chunked(Decoder::new()),
+            Extent::UntilClosed => Rest::UntilClosed,
+        };
+        let upstream = Arc::clone(upstream);
+        let mut body = Self { upstream, connection: Some(connection), inbox, head, is_persistent, clock, rest };
+        if let Rest::Nothing = body.rest {
+            body.release();
+        }
+        body
+    }
+
+    pub fn is_expected(&self) -> bool {
+        !matches!(self.head.extent, Extent::Nothing | Extent::Length(0))
+    }
+
+    pub fn is_ready(&mut self) -> Result<bool, Error> {
+        match self.rest {
+            Rest::Nothing | Rest::Lost(_) => return Ok(true),
+            _ if !self.inbox.is_empty() => return Ok(true),
+            _ => {}
+        }
+        match self.read(Wait::Not) {
+            Err(Error::Broken(io::ErrorKind::WouldBlock)) => Ok(false),
+            // An end of the body that its next piece tells.
+            Ok(0) if matches!(self.rest, Rest::UntilClosed) => {
+                self.finish();
+                Ok(true)
+            }
+            Ok(0) => Err(self.lose(Error::Closed)),
+            Ok(_) => Ok(true),
+            Err(error) => Err(self.lose(error)),
+        }
+    }
+
+    pub fn next_piece(&mut self) -> Result<Piece<'_>, Error> {
+        match self.pull() {
+            Ok((start, length)) => {
+                let is_last = matches!(self.rest, Rest::Nothing);
+                Ok(Piece { bytes: self.inbox.at(start, length), is_last })
+            }
+            Err(error) => Err(self.lose(error)),
+        }
+    }
+
+    /// Where the next bytes lie; none at the end.
+    fn pull(&mut self) -> Result<(usize, usize), Error> {
+        loop {
+            if !self.inbox.is_empty()
+                && let Some(found) = self.take()?
+            {
+                return Ok(found);
+            }
+            match self.rest {
+                Rest::Nothing => return Ok((0, 0)),
+                Rest::Lost(error) => return Err(error),
+                _ => {}
+            }
+            let wait = self.clock.wait(self.clock.deadlines.between_bytes)?;
+            if self.read(wait)? == 0 {
+                if !matches!(self.rest, Rest::UntilClosed) {
+                    return Err(Error::Closed);
+                }
+                self.finish();
+            }
+        }
+    }
+
+    /// Of what was read, what belongs to the body; None when that was only its frame.
+    fn take(&mut self) -> Result<Option<(usize, usize)>, Error> {
+        let unread = self.inbox.unread().len();
+        let (start, length, is_done) = match &mut self.rest {
+            Rest::UntilClosed => (self.inbox.consume(unread), unread, false),
+            Rest::Length(left) => {
+                let length = usize::try_from(*left).map_or(unread, |left| left.min(unread));
+                *left -= length as u64;
+                (self.inbox.consume(length), length, *left == 0)
+            }
+            Rest::Chunked(decoder) => {
+                let step = decoder.decode(self.inbox.unread_mut())?;
+                let start = self.inbox.consume(step.consumed);
+                (start + step.data.start, step.data.len(), step.is_done)
+            }
+            Rest::Nothing | Rest::Lost(_) => return Ok(None),
+        };
+        if is_done {
+            self.finish();
+        }
+        Ok((length > 0 || is_done).then_some((start, length)))
+    }
+
+    fn read(&mut self, wait: Wait) -> Result<usize, Error> {
+        let connection = self.connection.as_mut().ok_or(Error::Closed)?;
+        self.inbox.fill(&mut connection.transport, wait).map_err(|error| match error.kind() {
+            io::ErrorKind::TimedOut => self.clock.timeout(Stage::BetweenBytes),
+            _ => Error::of(&error),
+        })
+    }
+
+    fn finish(&mut self) {
+        self.rest = Rest::Nothing;
+        self.release();
+    }
+
+    /// Gives the connection to the next one, unless it said more than it should have.
+    fn release(&mut self) {
+        let connection = self.connection.take();
+        if let Some(connection) = connection
+            && self.is_persistent
+            && self.inbox.is_empty()
+        {
+            self.upstream.pool.put(connection, self.head.keeps_for, Instant::now());
+        }
+    }
+
+    fn lose(&mut self, error: Error) -> Error {
+        if !matches!(self.rest, Rest::Lost(_)) {
+            self.rest = Rest::Lost(error);
+            self.connection = None;
+            self.upstream.counters.failed(error);
+        }
+        error
+    }
+}

@@ -1,0 +1,264 @@
+//! One request and the head of its answer.
+
+use std::{
+    io::{self, IoSlice},
+    ops::ControlFlow,
+    sync::Arc,
+    time::Instant,
+};
+
+use crate::{
+    connection::Connection,
+    deadlines::{Clock, Deadlines},
+    error::{Error, Stage},
+    head::{self, Head},
+    inbox::Inbox,
+    request::{Framing, RequestHead},
+    response::Response,
+    transport::{Connect, Transport, Wait, Written},
+    upstream::Upstream,
+};
+
+/// The longest head of an answer.
+const HEAD_BYTES: usize = 32 << 10;
+/// How many interim answers are passed over.
+const INTERIM: usize = 32;
+
+/// The client's body.
+pub trait Upload {
+    /// Gives it to the sink piece by piece until the sink breaks off; None when it ends early or cannot be read.
+    fn pour(&mut self, sink: &mut dyn Sink) -> Option<()>;
+}
+
+/// Where a body goes.
+pub trait Sink {
+    /// `Break`: no more is wanted.
+    fn take(&mut self, piece: &[u8]) -> ControlFlow<()>;
+}
+
+impl<C: Connect> Upstream<C> {
+    /// Sends the request, and reads the answer's head. The body is there exactly if `RequestHead::end` announced one.
+    pub fn exchange(
+        self: &Arc<Self>,
+        request: &RequestHead,
+        upload: Option<&mut dyn Upload>,
+        deadlines: Deadlines,
+    ) -> Result<Response<C>, Error> {
+        let now = Instant::now();
+        let clock = Clock::start(deadlines, now);
+        self.try_exchange(request, upload, &clock, now).map_err(|error| self.counters.failed(error))
+    }
+
+    fn try_exchange(
+        self: &Arc<Self>,
+        request: &RequestHead,
+        upload: Option<&mut dyn Upload>,
+        clock: &Clock,
+        now: Instant,
+    ) -> Result<Response<C>, Error> {
+        let Some(known) = self.pool.take(now) else {
+            return self.attempt(self.connect(clock)?, request, upload, clock).map_err(|failure| failure.error);
+        };
+        let may_repeat = request.is_idempotent && upload.is_none();
+        match self.attempt(known, request, upload, clock) {
+            // Between two answers a peer may close at any time; the request crossed that, and nobody has read it.
+            Err(failure) if failure.is_stale && may_repeat => {
+                self.counters.repeated.add();
+                self.attempt(self.connect(clock)?, request, None, clock).map_err(|failure| failure.error)
+            }
+            outcome => outcome.map_err(|failure| failure.error),
+        }
+    }
+
+    fn attempt(
+        self: &Arc<Self>,
+        connection: Connection<C::Transport>,
+        request: &RequestHead,
+        upload: Option<&mut dyn Upload>,
+        clock: &Clock,
+    ) -> Result<Response<C>, Failure> {
+        let mut attempt = Attempt::new(connection, request, *clock);
+        match attempt.send(upload).and_then(|()| attempt.answer()) {
+            Ok(head) => Ok(Response::new(self, attempt.connection, attempt.inbox, head, attempt.is_cut, attempt.clock)),
+            Err(error) => {
+                let is_stale = attempt.connection.is_reused && !attempt.has_heard && error == Error::Closed;
+                Err(Failure { error, is_stale })
+            }
+        }
+    }
+}
+
+struct Failure {
+    error: Error,
+    /// The connection had ended before the peer can have seen the request.
+    is_stale: bool,
+}
+
+struct Attempt<'a, T> {
+    connection: Connection<T>,
+    inbox: Inbox,
+    clock: Clock,
+    request: &'a RequestHead,
+    /// The request's head is on its way.
+    has_begun: bool,
+    /// The body's bytes that were sent.
+    sent: u64,
+    /// The answer came, or the connection broke, before the request was sent.
+    is_cut: bool,
+    has_heard: bool,
+    /// When the answer's head must have come.
+    until: Instant,
+    interim: usize,
+    /// An answer that came before the request was sent.
+    early: Option<Head>,
+    failed: Option<Error>,
+}
+
+impl<'a, T: Transport> Attempt<'a, T> {
+    fn new(connection: Connection<T>, request: &'a RequestHead, clock: Clock) -> Self {
+        Self {
+            connection,
+            inbox: Inbox::new(),
+            clock,
+            request,
+            has_begun: false,
+            sent: 0,
+            is_cut: false,
+            has_heard: false,
+            until: Instant::now(),
+            interim: 0,
+            early: None,
+            failed: None,
+        }
+    }
+
+    fn send(&mut self, upload: Option<&mut dyn Upload>) -> Result<(), Error> {
+        if let Some(upload) = upload {
+            let is_whole = upload.pour(self).is_some();
+            if let Some(error) = self.failed {
+                return Err(error);
+            }
+            if !is_whole && !self.is_cut {
+                return Err(Error::Upload);
+            }
+        }
+        match self.request.framing {
+            _ if self.is_cut => Ok(()),
+            Some(Framing::Length(length)) if length != self.sent => Err(Error::Upload),
+            Some(Framing::Chunked) => self.write(b"", b"", b"0\r\n\r\n"),
+            _ => self.write(b"", b"", b""),
+        }
+    }
+
+    /// The head, if it is not sent yet, and the parts.
+    fn write(&mut self, before: &[u8], piece: &[u8], after: &[u8]) -> Result<(), Error> {
+        let head = if self.has_begun { &[] } else { self.request.bytes() };
+        self.has_begun = true;
+        let mut parts = [head, before, piece, after].map(IoSlice::new);
+        let mut parts = &mut parts[..];
+        IoSlice::advance_slices(&mut parts, 0);
+        while !parts.is_empty() && !self.is_cut {
+            let patience = self.clock.patience(self.clock.deadlines.between_bytes)?;
+            match self.connection.transport.write(parts, patience) {
+                Ok(Written::Bytes(bytes)) => IoSlice::advance_slices(&mut parts, bytes),
+                Ok(Written::PeerSpeaks) => self.listen()?,
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => return Err(self.clock.timeout(Stage::Send)),
+                // Perhaps it said why before it hung up.
+                Err(_) => self.is_cut = true,
+            }
+        }
+        Ok(())
+    }
+
+    /// The peer stopped reading and says something: an interim answer, or the answer.
+    fn listen(&mut self) -> Result<(), Error> {
+        self.until = Instant::now() + self.clock.deadlines.first_byte;
+        let head = self.hear()?;
+        if !head.is_interim() {
+            self.early = Some(head);
+            self.is_cut = true;
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self) -> Result<Head, Error> {
+        if let Some(head) = self.early.take() {
+            return Ok(head);
+        }
+        self.until = Instant::now() + self.clock.deadlines.first_byte;
+        loop {
+            let head = self.hear()?;
+            if !head.is_interim() {
+                return Ok(head);
+            }
+        }
+    }
+
+    /// The next head.
+    fn hear(&mut self) -> Result<Head, Error> {
+        let mut known = 0;
+        loop {
+            if let Some(end) = head::end_of(self.inbox.unread(), known) {
+                return self.parse(end);
+            }
+            let unread = self.inbox.unread();
+            head::check_beginning(unread)?;
+            if unread.len() >= HEAD_BYTES {
+                return Err(Error::Malformed("a long head"));
+            }
+            // The end may be cut in two.
+            known = unread.len().saturating_sub(2);
+            self.read()?;
+        }
+    }
+
+    fn read(&mut self) -> Result<(), Error> {
+        // The first wait is the whole patience, so that the kernel need not be told of another one each time.
+        let left = if self.has_heard {
+            self.until.saturating_duration_since(Instant::now())
+        } else {
+            self.clock.deadlines.first_byte
+        };
+        if left.is_zero() {
+            return Err(self.clock.timeout(Stage::FirstByte));
+        }
+        let wait = Wait::For(self.clock.patience(left)?);
+        match self.inbox.fill(&mut self.connection.transport, wait) {
+            Ok(0) => Err(Error::Closed),
+            Ok(_) => {
+                self.has_heard = true;
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(self.clock.timeout(Stage::FirstByte)),
+            Err(error) => Err(Error::of(&error)),
+        }
+    }
+
+    fn parse(&mut self, end: usize) -> Result<Head, Error> {
+        if end > HEAD_BYTES {
+            return Err(Error::Malformed("a long head"));
+        }
+        let head = self.inbox.parse_head(end, self.request.asks_for_head)?;
+        self.interim += usize::from(head.is_interim());
+        if self.interim > INTERIM {
+            return Err(Error::Malformed("too many interim answers"));
+        }
+        Ok(head)
+    }
+}
+
+impl<T: Transport> Sink for Attempt<'_, T> {
+    fn take(&mut self, piece: &[u8]) -> ControlFlow<()> {
+        if piece.is_empty() {
+            return ControlFlow::Continue(());
+        }
+        self.sent += piece.len() as u64;
+        let outcome = match self.request.framing {
+            Some(Framing::Length(length)) if self.sent <= length => self.write(b"", piece, b""),
+            Some(Framing::Chunked) => self.write(format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"),
+            _ => Err(Error::Upload),
+        };
+        self.failed = outcome.err();
+        if self.failed.is_some() || self.is_cut { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}

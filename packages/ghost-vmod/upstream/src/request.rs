@@ -1,0 +1,106 @@
+//! The head of a request.
+
+use std::{cell::Cell, io::Write};
+
+/// How the end of the request's body is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// There is none, and no word of it.
+    Nothing,
+    Length(u64),
+    Chunked,
+}
+
+/// A request line and its fields, written into one buffer that is used again and again.
+#[derive(Debug, Default)]
+pub struct RequestHead {
+    bytes: Vec<u8>,
+    pub(crate) framing: Option<Framing>,
+    /// The answer to it has no body.
+    pub(crate) asks_for_head: bool,
+    /// By RFC 9110, 9.2.2 it may be sent twice.
+    pub(crate) is_idempotent: bool,
+}
+
+impl RequestHead {
+    /// Begins a new one.
+    pub fn begin(&mut self, method: &[u8], target: &[u8]) {
+        self.bytes.clear();
+        self.framing = None;
+        self.asks_for_head = method == b"HEAD";
+        self.is_idempotent = matches!(method, b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE");
+        for part in [method, b" ", target, b" HTTP/1.1\r\n"] {
+            self.bytes.extend_from_slice(part);
+        }
+    }
+
+    /// A field as it stands in a message, without the line's end. Those that frame a body are left out: `end` says how
+    /// the body ends.
+    pub fn line(&mut self, line: &[u8]) {
+        let name = &line[..memchr::memchr(b':', line).unwrap_or(0)];
+        let frames =
+            [&b"content-length"[..], b"transfer-encoding"].iter().any(|other| name.eq_ignore_ascii_case(other));
+        if !frames {
+            self.bytes.extend_from_slice(line);
+            self.bytes.extend_from_slice(b"\r\n");
+        }
+    }
+
+    pub fn end(&mut self, framing: Framing) {
+        match framing {
+            Framing::Nothing => {}
+            // Writing to memory does not fail.
+            Framing::Length(length) => _ = write!(self.bytes, "Content-Length: {length}\r\n"),
+            Framing::Chunked => self.bytes.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+        }
+        self.bytes.extend_from_slice(b"\r\n");
+        self.framing = Some(framing);
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+thread_local! {
+    static SPARE: Cell<Option<RequestHead>> = const { Cell::new(None) };
+}
+
+/// Lends the thread's own head.
+pub fn with_request_head<T>(use_it: impl FnOnce(&mut RequestHead) -> T) -> T {
+    let mut head = SPARE.try_with(Cell::take).ok().flatten().unwrap_or_default();
+    let outcome = use_it(&mut head);
+    _ = SPARE.try_with(|spare| spare.set(Some(head)));
+    outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_framing_is_its_own() {
+        let mut head = RequestHead::default();
+        for (framing, said) in [
+            (Framing::Nothing, ""),
+            (Framing::Length(3), "Content-Length: 3\r\n"),
+            (Framing::Chunked, "Transfer-Encoding: chunked\r\n"),
+        ] {
+            head.begin(b"POST", b"/a?b");
+            head.line(b"Host: a");
+            head.line(b"content-LENGTH: 9");
+            head.line(b"Transfer-Encoding: gzip");
+            head.end(framing);
+            assert_eq!(head.bytes(), format!("POST /a?b HTTP/1.1\r\nHost: a\r\n{said}\r\n").as_bytes());
+        }
+    }
+
+    #[test]
+    fn a_head_within_a_head_is_another() {
+        with_request_head(|outer| {
+            outer.begin(b"GET", b"/outer");
+            with_request_head(|inner| inner.begin(b"GET", b"/inner"));
+            assert_eq!(outer.bytes(), b"GET /outer HTTP/1.1\r\n");
+        });
+    }
+}

@@ -1,0 +1,75 @@
+//! An answer whose head was read.
+
+use std::sync::Arc;
+
+use crate::{
+    body::{Body, Piece},
+    connection::Connection,
+    deadlines::Clock,
+    error::Error,
+    head::Head,
+    inbox::Inbox,
+    transport::Connect,
+    upstream::Upstream,
+};
+
+/// Dropped before its last piece, it closes the connection.
+pub struct Response<C: Connect> {
+    head: Head,
+    is_upload_cut: bool,
+    body: Body<C>,
+}
+
+impl<C: Connect> Response<C> {
+    pub(crate) fn new(
+        upstream: &Arc<Upstream<C>>,
+        connection: Connection<C::Transport>,
+        inbox: Inbox,
+        head: Head,
+        is_upload_cut: bool,
+        clock: Clock,
+    ) -> Self {
+        let is_persistent = head.is_persistent && !is_upload_cut;
+        let body = Body::new(upstream, connection, inbox, head, is_persistent, clock);
+        Self { head, is_upload_cut, body }
+    }
+
+    pub fn status(&self) -> u16 {
+        self.head.status
+    }
+
+    /// The backend answered without taking all of the client's body, so the client must not go on sending it.
+    pub fn is_upload_cut(&self) -> bool {
+        self.is_upload_cut
+    }
+
+    /// What Content-Length says, which is the body's length unless the answer has no body.
+    pub fn content_length(&self) -> Option<u64> {
+        self.head.content_length
+    }
+
+    pub fn has_body(&self) -> bool {
+        self.body.is_expected()
+    }
+
+    /// The reason phrase; empty once the body was read from.
+    pub fn reason(&self) -> &[u8] {
+        self.body.inbox.reason()
+    }
+
+    /// Each field as it came, `Name: value`, with the bytes of its name, but for Content-Length and what is between the
+    /// backend and us. None once the body was read from.
+    pub fn fields(&self) -> impl Iterator<Item = (&[u8], usize)> {
+        self.body.inbox.fields()
+    }
+
+    /// Whether `next_piece` has something without waiting.
+    pub fn is_ready(&mut self) -> Result<bool, Error> {
+        self.body.is_ready()
+    }
+
+    /// The next piece of the body. After an error there is nothing more.
+    pub fn next_piece(&mut self) -> Result<Piece<'_>, Error> {
+        self.body.next_piece()
+    }
+}
