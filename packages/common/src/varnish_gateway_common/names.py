@@ -7,6 +7,10 @@ CONTROLLER_NAME: Final = "varnish-software.com/gateway"
 API_GROUP: Final = "gateway.varnish-software.com"
 API_VERSION: Final = "v1alpha1"
 
+MANAGED_BY: Final = "varnish-gateway"
+MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
+"""On every object that the operator makes, and on the pods that come of it."""
+
 # A gateway's folder STATE/<namespace>/<gateway>/, or the keys of its ConfigMap.
 ROUTING: Final = "routing.json"
 ROUTING_PARTS: Final = "routing.parts.json"

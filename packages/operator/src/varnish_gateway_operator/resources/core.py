@@ -33,11 +33,11 @@ class ServiceSpec(Part):
     type: str = "ClusterIP"
     external_name: ExternalHostname | None = None
     ports: tuple[ServicePort, ...] = ()
+    cluster_ips: Annotated[tuple[str, ...], Field(alias="clusterIPs")] = ()
+    external_ips: Annotated[tuple[str, ...], Field(alias="externalIPs")] = ()
 
     allocate_load_balancer_node_ports: Unread = None
     cluster_ip: Annotated[Unread, Field(alias="clusterIP")] = None
-    cluster_ips: Annotated[Unread, Field(alias="clusterIPs")] = None
-    external_ips: Annotated[Unread, Field(alias="externalIPs")] = None
     external_traffic_policy: Unread = None
     health_check_node_port: Unread = None
     internal_traffic_policy: Unread = None
@@ -53,9 +53,27 @@ class ServiceSpec(Part):
     traffic_distribution: Unread = None
 
 
+class Ingress(Part):
+    ip: str | None = None
+    hostname: str | None = None
+
+    ip_mode: Unread = None
+    ports: Unread = None
+
+
+class LoadBalancerStatus(Part):
+    ingress: tuple[Ingress, ...] = ()
+
+
+class ServiceStatus(Part):
+    load_balancer: LoadBalancerStatus = LoadBalancerStatus()
+
+    conditions: Unread = None
+
+
 class Service(Resource):
     spec: ServiceSpec = ServiceSpec()
-    status: Unread = None
+    status: ServiceStatus = ServiceStatus()
 
 
 class EndpointPort(Part):
@@ -111,7 +129,7 @@ def _texts(data: object) -> dict[str, str]:
     if len(found) < len(pairs):
         raise PydanticCustomError("secret", "must map names to text")
     if sum(len(text) for text in found.values()) > MAX_SECRET_TEXT:
-        raise PydanticCustomError("secret", "is larger than a Secret can be")
+        raise PydanticCustomError("secret", "is larger than it can be")
     return found
 
 
@@ -124,7 +142,7 @@ def _bytes_of_base64(key: str, text: str) -> bytes:
 
 class ConfigMap(Resource):
     data: dict[str, str] = {}
-    binary_data: Unread = None
+    binary_data: Annotated[dict[str, bytes], BeforeValidator(_decoded), Field(repr=False)] = {}
     immutable: Unread = None
 
 

@@ -1,49 +1,83 @@
-"""GatewayClassParameters (gateway.varnish-software.com/v1alpha1, cluster-scoped): how a class's gateways are run."""
+"""GatewayClassParameters (gateway.varnish-software.com/v1alpha1, cluster-scoped): how a class's gateways are run.
+
+The docstrings of fields are what `kubectl explain` says of them. What goes into the pod template as it stands is looked
+at as far as this program depends on it; the rest is the API server's to judge.
+"""
 
 import ipaddress
 import re
-from typing import Annotated, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, StrictBool, StrictInt, StringConstraints, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, StrictBool, StrictInt, StringConstraints, model_validator
+from pydantic.alias_generators import to_camel
 
 from varnish_gateway_operator.resources.base import Namespace, ObjectName, Part, Resource, Unread
 
 REFUSED_ARGUMENTS = ("-M", "-S", "-F", "-f", "-n", "-T", "-a")
 """Those that the gateway itself sets, and on which its safety rests."""
 
+OWN_VOLUMES = ("run", "tmp")
+OWN_CONTAINER = "gateway"
 
-class ConfigMapKey(Part):
+Json = dict[str, Any]
+Percentage = Annotated[str, StringConstraints(pattern=r"^(100|[1-9]?[0-9])%$")]
+Count = Annotated[StrictInt, Field(ge=0)]
+Share = Count | Percentage
+Label = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
+
+
+class Described(Part):
+    """A part whose fields say what they are."""
+
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel, use_attribute_docstrings=True)
+
+
+class ConfigMapKey(Described):
+    """A key of a ConfigMap."""
+
     name: ObjectName
+    """Name of the ConfigMap."""
     namespace: Namespace
-    key: str = "user.vcl"
+    """Its namespace."""
+    key: Annotated[str, StringConstraints(min_length=1, max_length=253)] = "user.vcl"
+    """The key whose value is the VCL."""
 
 
-class Storage(Part):
+class Storage(Described):
     """varnishd's -s."""
 
-    type: Annotated[str, StringConstraints(pattern="^(malloc|file)$")] = "malloc"
+    type: Literal["malloc", "file"] = "malloc"
+    """malloc: in memory. file: in a file that is mapped into memory."""
     size: Annotated[str, StringConstraints(pattern="^[1-9][0-9]*[kKmMgGtT]?$")] = "256m"
+    """How much, in bytes or with a suffix."""
 
 
-class Logging(Part):
-    mode: str = "varnishlog"
+class Logging(Described):
+    """A log of requests on the container's standard output."""
+
+    mode: Literal["varnishlog", "varnishlog-json", "varnishncsa"] = "varnishlog"
+    """Which of Varnish's programs writes it."""
     format: str | None = None
+    """varnishncsa's -F."""
     extra_args: tuple[str, ...] = ()
+    """More arguments of the program."""
     image: str | None = None
+    """Accepted for compatibility: the program runs in the gateway's own container."""
 
 
-class Disruption(Part):
-    min_available: StrictInt | str | None = None
-    max_unavailable: StrictInt | str | None = None
+class Disruption(Described):
+    """A PodDisruptionBudget."""
 
+    min_available: Share | None = None
+    """How many pods must stay."""
+    max_unavailable: Share | None = None
+    """How many pods may be missing."""
 
-class ServiceParameters(Part):
-    type: str = "LoadBalancer"
-    annotations: dict[str, str] = {}
-    labels: dict[str, str] = {}
-    load_balancer_class: str | None = None
-    load_balancer_source_ranges: tuple[str, ...] = ()
-    external_traffic_policy: str | None = None
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> Self:
+        if (self.min_available is None) == (self.max_unavailable is None):
+            raise ValueError("must have either minAvailable or maxUnavailable")
+        return self
 
 
 def _network(text: str) -> str:
@@ -59,14 +93,34 @@ Network = Annotated[
 ]
 
 
-class Http2(Part):
+class ServiceParameters(Described):
+    """The Service before the pods."""
+
+    type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = "LoadBalancer"
+    """How the Service is reached."""
+    annotations: dict[str, str] = {}
+    """More annotations."""
+    labels: dict[str, str] = {}
+    """More labels."""
+    load_balancer_class: str | None = None
+    """Which load balancer, where there are several."""
+    load_balancer_source_ranges: Annotated[tuple[Network, ...], Field(max_length=256)] = ()
+    """Who may connect, where the load balancer can tell."""
+    external_traffic_policy: Literal["Cluster", "Local"] | None = None
+    """Local keeps the client's address and goes only to pods on the same node."""
+    external_networks: Annotated[tuple[Network, ...], Field(max_length=256)] = ()
+    """Networks that are routed to the cluster's nodes. A Gateway's spec.addresses can ask for an address of these;
+    without a load balancer for no other, because whoever may choose any address takes the traffic of others."""
+
+
+class Http2(Described):
     """HTTP/2 apart from HTTPS listeners, which always have it."""
 
     cleartext: StrictBool = False
     """HTTP listeners speak HTTP/2 with prior knowledge (h2c) beside HTTP/1.1."""
 
 
-class ClientAddress(Part):
+class ClientAddress(Described):
     """Who the client is, where a load balancer or another proxy stands before the gateway."""
 
     proxy_protocol: StrictBool = False
@@ -75,30 +129,96 @@ class ClientAddress(Part):
     """Peers whose X-Forwarded-* and Forwarded are believed."""
 
 
-class ParametersSpec(Part):
-    user_vcl_config_map_ref: Annotated[ConfigMapKey | None, Field(alias="userVCLConfigMapRef")] = None
-    varnishd_extra_args: tuple[str, ...] = ()
-    storage: Storage = Storage()
-    http2: Http2 = Http2()
-    client_address: ClientAddress = ClientAddress()
+class Autoscaling(Described):
+    """A HorizontalPodAutoscaler."""
 
-    image: str | None = None
+    min_replicas: Annotated[StrictInt, Field(ge=1)] = 2
+    """Never fewer pods."""
+    max_replicas: Annotated[StrictInt, Field(ge=1)]
+    """Never more pods."""
+    target_cpu_utilization_percentage: Annotated[StrictInt, Field(ge=1, alias="targetCPUUtilizationPercentage")] = 80
+    """Of the CPU that the pods request, unless there are metrics."""
+    metrics: tuple[Json, ...] = ()
+    """In place of CPU: metrics of an autoscaling/v2 HorizontalPodAutoscaler."""
+    behavior: Json | None = None
+    """How fast, as autoscaling/v2 has it."""
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Self:
+        if self.min_replicas > self.max_replicas:
+            raise ValueError("minReplicas must not be above maxReplicas")
+        return self
+
+
+def _has(*wanted: str) -> AfterValidator:
+    def check(value: Json) -> Json:
+        for name in wanted:
+            if not isinstance(value.get(name), str) or not value[name]:
+                raise ValueError(f"must have a {name}")
+        return value
+
+    return AfterValidator(check)
+
+
+Volume = Annotated[Json, _has("name")]
+VolumeMount = Annotated[Json, _has("name", "mountPath")]
+InitContainer = Annotated[Json, _has("name", "image")]
+SpreadConstraint = Annotated[Json, _has("topologyKey", "whenUnsatisfiable")]
+
+
+class ParametersSpec(Described):
+    """How the gateways of a class are run."""
+
+    user_vcl_config_map_ref: Annotated[ConfigMapKey | None, Field(alias="userVCLConfigMapRef")] = None
+    """VCL that is put between the generated parts."""
+    varnishd_extra_args: Annotated[tuple[str, ...], Field(max_length=64)] = ()
+    """More arguments of varnishd; not -M, -S, -F, -f, -n, -T and -a, which the gateway sets itself."""
+    storage: Storage = Storage()
+    """Where cached objects are."""
+    http2: Http2 = Http2()
+    """HTTP/2."""
+    client_address: ClientAddress = ClientAddress()
+    """Who the client is."""
+
+    image: Annotated[str, StringConstraints(min_length=1, max_length=1024)] | None = None
+    """The gateway's image, in place of the operator's choice."""
     logging: Logging | None = None
-    extra_volumes: Unread = None
-    extra_volume_mounts: Unread = None
-    extra_init_containers: Unread = None
-    resources: Unread = None
+    """A log of requests."""
+    extra_volumes: tuple[Volume, ...] = ()
+    """More volumes of the pods."""
+    extra_volume_mounts: tuple[VolumeMount, ...] = ()
+    """More mounts of the gateway's container."""
+    extra_init_containers: tuple[InitContainer, ...] = ()
+    """Containers that run before the gateway's."""
+    resources: Json = {}
+    """Requests and limits of the gateway's container; shared memory and malloc storage count in its memory."""
     pod_disruption_budget: Disruption | None = None
-    topology_spread_constraints: Unread = None
-    service: ServiceParameters | None = None
-    replicas: StrictInt | None = None
-    autoscaling: Unread = None
-    termination_grace_period: str | None = None
-    node_selector: Unread = None
-    tolerations: Unread = None
-    affinity: Unread = None
+    """How many pods an eviction must leave."""
+    topology_spread_constraints: tuple[SpreadConstraint, ...] = ()
+    """How pods are spread, in place of evenly over nodes. One without labelSelector is given that of the pods."""
+    service: ServiceParameters = ServiceParameters()
+    """The Service."""
+    replicas: Annotated[StrictInt, Field(ge=0, le=1000)] | None = None
+    """How many pods, 2 by default; nothing with autoscaling."""
+    autoscaling: Autoscaling | None = None
+    """As many pods as are needed."""
+    termination_grace_period: Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,4}(s|m|h)$")] | None = None
+    """How long a pod may take to drain, `60s` by default."""
+    node_selector: dict[str, str] = {}
+    """Labels of the nodes that will do."""
+    tolerations: tuple[Json, ...] = ()
+    """Taints of nodes that will do."""
+    affinity: Json = {}
+    """Which nodes, and beside which pods."""
     priority_class_name: str | None = None
-    pod_security_context: Unread = None
+    """The pods' PriorityClass."""
+    pod_security_context: Json = {}
+    """Fields of the pods' securityContext, in place of the gateway's own."""
+
+    @property
+    def grace_seconds(self) -> int | None:
+        text = self.termination_grace_period
+        return int(text[:-1]) * {"s": 1, "m": 60, "h": 3600}[text[-1]] if text else None
 
     @model_validator(mode="after")
     def _arguments_are_not_ours(self) -> Self:
@@ -107,6 +227,19 @@ class ParametersSpec(Part):
                 raise ValueError(f"varnishdExtraArgs: {argument[:2]} is set by the gateway itself")
             if re.search(r"[\x00-\x1f\x7f]", argument):
                 raise ValueError("varnishdExtraArgs: control characters are not allowed")
+        return self
+
+    @model_validator(mode="after")
+    def _names_are_not_ours(self) -> Self:
+        for volume in self.extra_volumes:
+            if volume["name"] in OWN_VOLUMES:
+                raise ValueError(f"extraVolumes: {volume['name']} is the gateway's own")
+        for mount in self.extra_volume_mounts:
+            if mount["name"] in OWN_VOLUMES:
+                raise ValueError(f"extraVolumeMounts: {mount['name']} is the gateway's own")
+        for container in self.extra_init_containers:
+            if container["name"] == OWN_CONTAINER:
+                raise ValueError(f"extraInitContainers: {OWN_CONTAINER} is the gateway's own")
         return self
 
 

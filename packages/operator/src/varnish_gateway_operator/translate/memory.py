@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from varnish_gateway_operator.resources.base import Resource
+from varnish_gateway_operator.resources.gateway import Gateway
 from varnish_gateway_operator.resources.httproute import HTTPRoute
 from varnish_gateway_operator.snapshot import Key, Snapshot
 from varnish_gateway_operator.translate.attach import Parent, parents_of
 from varnish_gateway_operator.translate.certificates import CertificateMemory
 from varnish_gateway_operator.translate.classes import ClassVerdict, judge_classes
+from varnish_gateway_operator.translate.cluster import ObjectMemory
 from varnish_gateway_operator.translate.listeners import GatewayVerdict, judge
 from varnish_gateway_operator.translate.options import Options
 from varnish_gateway_operator.translate.problems import Problem
@@ -60,6 +62,7 @@ class Memory:
     statuses: dict[Key, KnownStatus] = field(default_factory=dict)
     certificates: CertificateMemory = field(default_factory=CertificateMemory)
     """The one thing here that does change what comes out: the last good certificate of a Secret that broke."""
+    objects: ObjectMemory = field(default_factory=ObjectMemory)
 
 
 def place_routes(snapshot: Snapshot, options: Options, memory: Memory) -> tuple[Topology, dict[Key, PlacedRoute]]:
@@ -85,10 +88,15 @@ def _topology(snapshot: Snapshot, options: Options, known: Topology | None) -> T
     if known and known.made_of == made_of:
         return known
     classes = judge_classes(snapshot)
-    ours = [gateway for gateway in snapshot.gateways.values() if gateway.spec.gateway_class_name in classes]
+    ours = [gateway for gateway in snapshot.gateways.values() if _is_ours(gateway, classes)]
     gateways = judge(ours, shares_host=options.shares_host)
     labels = {namespace.name: namespace.metadata.labels for namespace in snapshot.namespaces.values()}
     return Topology(made_of, classes, gateways, labels)
+
+
+def _is_ours(gateway: Gateway, classes: Mapping[str, ClassVerdict]) -> bool:
+    """One that is being deleted is nobody's any more: its objects are not to come back."""
+    return gateway.spec.gateway_class_name in classes and not gateway.metadata.deletion_timestamp
 
 
 def _place(

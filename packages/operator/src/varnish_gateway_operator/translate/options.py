@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from varnish_gateway_operator.translate.objects.shape import ClusterOptions
 from varnish_gateway_operator.translate.vcl import VclParts
 
 
@@ -12,3 +13,5 @@ class Options:
     """All Gateways listen on one host, so that two cannot have the same port."""
     has_external_names: bool
     """Services of type ExternalName are followed."""
+    cluster: ClusterOptions | None = None
+    """None: a folder, where there are no objects to be made."""

@@ -7,7 +7,10 @@ from datetime import datetime
 from varnish_gateway_common.certificates import Certificates
 from varnish_gateway_common.pod import Pod
 from varnish_gateway_operator.snapshot import Key
+from varnish_gateway_operator.translate.objects.shape import Identity, Manager, Owned
 from varnish_gateway_operator.translate.status import ObjectStatus
+
+__all__ = ["GatewayPlan", "Manager", "Owned", "Plan", "StatusKey"]
 
 StatusKey = tuple[str, str, str]
 """Kind, namespace (empty for kinds without one) and name."""
@@ -23,6 +26,10 @@ class GatewayPlan:
     certificates: Certificates
     certificate_files: Mapping[str, bytes]
     """Name -> content, for every name in `certificates`."""
+    owned: tuple[Owned, ...] = ()
+    """In a cluster: the Gateway's objects, in the order to apply them."""
+    kept: frozenset[Identity] = frozenset()
+    """Objects that are not applied and yet stay as they are."""
 
 
 @dataclass(frozen=True)

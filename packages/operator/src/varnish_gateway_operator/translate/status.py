@@ -47,13 +47,17 @@ class ObjectStatus:
     status: Json
 
 
-def class_status(verdict: ClassVerdict) -> ObjectStatus:
+def class_status(verdict: ClassVerdict, features: Sequence[str] = ()) -> ObjectStatus:
+    """`features`: the names of those that are claimed."""
     found = verdict.gateway_class
     condition = not_accepted("InvalidParameters", verdict.problem) if verdict.problem else is_accepted()
-    return ObjectStatus(found, {"conditions": _merged((condition,), found, {"Accepted"}, found.status)})
+    status: Json = {"conditions": _merged((condition,), found, {"Accepted"}, found.status)}
+    if features:
+        status["supportedFeatures"] = [{"name": name} for name in features]
+    return ObjectStatus(found, status)
 
 
-def gateway_accepted(gateway: GatewayVerdict, class_verdict: ClassVerdict) -> Condition:
+def gateway_accepted(gateway: GatewayVerdict, class_verdict: ClassVerdict, *, in_cluster: bool) -> Condition:
     """Whether the Gateway can be had at all, and which of its listeners cannot."""
     spec = gateway.gateway.spec
     if class_verdict.problem:
@@ -71,7 +75,7 @@ def gateway_accepted(gateway: GatewayVerdict, class_verdict: ClassVerdict) -> Co
         return not_accepted("ListenersNotValid", f"no listener is accepted: {', '.join(refused)}")
     if refused:
         return is_accepted(f"listeners that are not accepted: {', '.join(refused)}", reason="ListenersNotValid")
-    unserved = _unserved_fields(gateway.gateway)
+    unserved = [*_unserved_fields(gateway.gateway, in_cluster=in_cluster), *_unserved_parameters(class_verdict)]
     return is_accepted(f"not served by this version: {', '.join(unserved)}" if unserved else "")
 
 
@@ -82,6 +86,7 @@ def gateway_status(
     accepted: Condition,
     programmed: Condition,
     attached: Mapping[str, int],
+    addresses: Sequence[Mapping[str, str]] | None = None,
 ) -> ObjectStatus:
     """`attached`: the number of routes by listener."""
     found = gateway.gateway
@@ -104,7 +109,8 @@ def gateway_status(
     for verdict in gateway.listeners:
         own = (*judged[verdict.listener.name], _listener_programmed(verdict, certificates, programmed))
         listeners.append(_listener(verdict, found, own, attached, status))
-    return ObjectStatus(found, {"conditions": conditions, "listeners": listeners})
+    where = {} if addresses is None else {"addresses": [dict(each) for each in addresses]}
+    return ObjectStatus(found, {**where, "conditions": conditions, "listeners": listeners})
 
 
 def route_conditions(parent: Parent, route: CompiledRoute, broken: Sequence[tuple[int, Problem]]) -> list[Condition]:
@@ -186,14 +192,22 @@ def _listener_programmed(verdict: ListenerVerdict, certificates: Certificates, p
     return programmed
 
 
-def _unserved_fields(gateway: Gateway) -> list[str]:
+def _unserved_parameters(class_verdict: ClassVerdict) -> list[str]:
+    """The same of its class's parameters."""
+    logging = class_verdict.parameters.spec.logging if class_verdict.parameters else None
+    if logging is None:
+        return []
+    return ["logging of the class's parameters", *(["logging.image"] if logging.image else [])]
+
+
+def _unserved_fields(gateway: Gateway, *, in_cluster: bool) -> list[str]:
     """Fields of the Gateway that are understood and have no effect yet."""
     spec = gateway.spec
     asked = {
         "spec.tls": spec.tls is not None,
         "spec.allowedListeners": spec.allowed_listeners.namespaces.from_ != "None",
         "spec.defaultScope": spec.default_scope != "None",
-        "spec.addresses": any(address.value for address in spec.addresses),
+        "spec.addresses": not in_cluster and any(address.value for address in spec.addresses),
     }
     return [name for name, is_set in asked.items() if is_set]
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from types import MappingProxyType
 
 from varnish_gateway_common.document import digest
 from varnish_gateway_common.report import Report
@@ -11,10 +12,14 @@ from varnish_gateway_operator.resources.base import Resource
 from varnish_gateway_operator.resources.parameters import ParametersSpec
 from varnish_gateway_operator.snapshot import Key, Snapshot
 from varnish_gateway_operator.translate.certificates import GatewayCertificates, certificates_of, forget_gone
+from varnish_gateway_operator.translate.cluster import programmed_in_cluster, wanted_of
 from varnish_gateway_operator.translate.conditions import Condition, not_programmed
+from varnish_gateway_operator.translate.features import SUPPORTED
 from varnish_gateway_operator.translate.infra import pod_of
 from varnish_gateway_operator.translate.listeners import GatewayVerdict
 from varnish_gateway_operator.translate.memory import KnownStatus, Memory, PlacedRoute, Topology, place_routes
+from varnish_gateway_operator.translate.objects.addresses import addresses_of
+from varnish_gateway_operator.translate.objects.shape import ClusterOptions
 from varnish_gateway_operator.translate.options import Options
 from varnish_gateway_operator.translate.plan import GatewayPlan, Plan, StatusKey
 from varnish_gateway_operator.translate.problems import Problem
@@ -40,34 +45,53 @@ class _Seen:
     certificates: GatewayCertificates
     standings: Sequence[Standing]
     reports: Sequence[Report]
+    obstacle: str | None
+
+    def parameters_of(self, verdict: GatewayVerdict) -> ParametersSpec:
+        found = self.topology.classes[verdict.gateway.spec.gateway_class_name].parameters
+        return found.spec if found else ParametersSpec()
 
 
 @dataclass(frozen=True)
 class _Translated:
-    """A Gateway's documents, if it has anything to serve, and its two summaries."""
+    """A Gateway's documents, if it has anything to serve, its two summaries, and its addresses."""
 
     plan: GatewayPlan | None
     accepted: Condition
     programmed: Condition
+    addresses: Sequence[Mapping[str, str]] | None = None
+    """None: not known, as in a folder."""
 
 
 def translate(
-    snapshot: Snapshot, reports: Reports, options: Options, memory: Memory, now: datetime | None = None
+    snapshot: Snapshot,
+    reports: Reports,
+    options: Options,
+    memory: Memory,
+    now: datetime | None = None,
+    *,
+    obstacles: Mapping[Key, str] = MappingProxyType({}),
 ) -> Plan:
     """What is to be written for this snapshot, given what the running processes report.
 
-    Without `now` nothing is said of certificates that are not valid yet or any more.
+    Without `now` nothing is said of certificates that are not valid yet or any more. `obstacles`: why a Gateway's
+    objects could not be written the last time.
     """
     topology, placed = place_routes(snapshot, options, memory)
     standings = _standings(placed)
     routes = _route_statuses(placed, broken_rules(reports), memory)
     attached = _attached(routes)
-    statuses = [class_status(verdict) for verdict in topology.classes.values()]
+    features = SUPPORTED if options.cluster else ()
+    statuses = [class_status(verdict, features) for verdict in topology.classes.values()]
     certificates = _certificates(topology, snapshot, memory, now)
     gateways: dict[Key, GatewayPlan] = {}
     for key, verdict in topology.gateways.items():
-        seen = _Seen(snapshot, topology, certificates[key], standings.get(key, ()), reports.get(key, ()))
+        seen = _Seen(
+            snapshot, topology, certificates[key], standings.get(key, ()), reports.get(key, ()), obstacles.get(key)
+        )
         found = _gateway(verdict, seen, options)
+        if options.cluster:
+            found = _in_cluster(verdict, found, seen, options.cluster, memory)
         if found.plan:
             gateways[key] = found.plan
         counts = attached.get(key, {})
@@ -78,6 +102,7 @@ def translate(
                 accepted=found.accepted,
                 programmed=found.programmed,
                 attached=counts,
+                addresses=found.addresses,
             )
         )
     statuses += [each.status for each in routes.values() if each.placed.parents or has_own_entry(each.placed.route)]
@@ -100,10 +125,10 @@ def _certificates(
 
 def _gateway(verdict: GatewayVerdict, seen: _Seen, options: Options) -> _Translated:
     class_verdict = seen.topology.classes[verdict.gateway.spec.gateway_class_name]
-    accepted = gateway_accepted(verdict, class_verdict)
-    if not verdict.served:
+    accepted = gateway_accepted(verdict, class_verdict, in_cluster=options.cluster is not None)
+    if not verdict.served and not options.cluster:
         return _Translated(None, accepted, not_programmed("Invalid", "no listener can be served"))
-    spec = class_verdict.parameters.spec if class_verdict.parameters else ParametersSpec()
+    spec = seen.parameters_of(verdict)
     routing = routing_json(verdict, seen.standings, trusted_networks=spec.client_address.trusted_networks)
     plan = GatewayPlan(routing, None, None, seen.certificates.document, seen.certificates.files)
     if accepted.status != "True":  # routes stay in effect; what the invalid part decides stays as it was
@@ -121,6 +146,32 @@ def _gateway(verdict: GatewayVerdict, seen: _Seen, options: Options) -> _Transla
         certificates=digest(plan.certificates.to_json()) if plan.certificates.sockets else None,
     )
     return _Translated(plan, accepted, programmed_by(seen.reports, written))
+
+
+def _in_cluster(
+    verdict: GatewayVerdict, found: _Translated, seen: _Seen, options: ClusterOptions, memory: Memory
+) -> _Translated:
+    """With its objects; without a plan where there is nothing to run, and nothing that ran before."""
+    if found.plan is None:
+        return found
+    wanted = wanted_of(
+        verdict,
+        found.plan,
+        options,
+        parameters=seen.parameters_of(verdict) if found.accepted.status == "True" else None,
+        standings=seen.standings,
+        reports=seen.reports,
+        snapshot=seen.snapshot,
+    )
+    objects = memory.objects.objects_of(wanted)
+    service = seen.snapshot.services.get((wanted.namespace, wanted.base))
+    addresses = addresses_of(wanted.request, service)
+    return replace(
+        found,
+        plan=replace(found.plan, owned=objects.owned, kept=objects.kept) if objects.owned else None,
+        programmed=programmed_in_cluster(found.programmed, objects, addresses, seen.obstacle),
+        addresses=addresses.found,
+    )
 
 
 def _standings(placed: Mapping[Key, PlacedRoute]) -> Mapping[Key, Sequence[Standing]]:

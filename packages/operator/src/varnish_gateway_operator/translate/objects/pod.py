@@ -1,0 +1,121 @@
+"""The pod template: the only thing that, when it changes, replaces the pods."""
+
+import json
+from typing import Any, Final
+
+from varnish_gateway_common import names
+from varnish_gateway_common.document import digest
+from varnish_gateway_common.pod import Pod
+from varnish_gateway_operator.resources.parameters import ParametersSpec
+from varnish_gateway_operator.translate.objects.shape import Json, Wanted
+
+INFRA_HASH: Final = "varnish.io/infra-hash"
+USER: Final = 65532
+"""The image's own, and nobody's elsewhere."""
+RUN: Final = "/run/varnish-gateway"
+"""Sockets, keys, shared memory, documents: a memory file system that survives the container and not the pod."""
+GRACE_SECONDS: Final = 60
+RESTRICTED: Final = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+
+
+def pod_template(wanted: Wanted, pod: Pod, spec: ParametersSpec) -> Json:
+    """With the digest of itself, so that whoever compares two sees at a glance whether they are the same."""
+    template: Json = {
+        "metadata": {"labels": wanted.labels, "annotations": wanted.annotations},
+        "spec": _pod_spec(wanted, pod, spec),
+    }
+    own = digest(json.dumps(template, sort_keys=True, separators=(",", ":")).encode())
+    return {**template, "metadata": {**template["metadata"], "annotations": {**wanted.annotations, INFRA_HASH: own}}}
+
+
+def _pod_spec(wanted: Wanted, pod: Pod, spec: ParametersSpec) -> Json:
+    return {
+        "serviceAccountName": wanted.base,
+        "automountServiceAccountToken": True,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": spec.grace_seconds or GRACE_SECONDS,
+        "securityContext": _security_context(spec),
+        "containers": [_container(wanted, pod, spec)],
+        "volumes": [
+            {"name": "run", "emptyDir": {"medium": "Memory"}},
+            {"name": "tmp", "emptyDir": {}},
+            *spec.extra_volumes,
+        ],
+        "topologySpreadConstraints": _spread(wanted, spec),
+        **_where_asked(
+            initContainers=list(spec.extra_init_containers),
+            nodeSelector=spec.node_selector,
+            tolerations=list(spec.tolerations),
+            affinity=spec.affinity,
+            priorityClassName=spec.priority_class_name,
+        ),
+    }
+
+
+def _security_context(spec: ParametersSpec) -> Json:
+    return {
+        **RESTRICTED,
+        "runAsUser": USER,
+        "runAsGroup": USER,
+        "fsGroup": USER,
+        "sysctls": [{"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}],
+        **spec.pod_security_context,
+    }
+
+
+def _container(wanted: Wanted, pod: Pod, spec: ParametersSpec) -> Json:
+    return {
+        "name": "gateway",
+        "image": spec.image or wanted.options.gateway_image,
+        "command": ["varnish-gateway-chaperone", "pod"],
+        "args": ["--config-map", wanted.base, "--report", names.report_of(wanted.base)],
+        "env": [
+            _from_field("VARNISH_GATEWAY_NAMESPACE", "metadata.namespace"),
+            _from_field("VARNISH_GATEWAY_POD_NAME", "metadata.name"),
+            {"name": "VARNISH_GATEWAY_POD", "value": pod.to_json().decode()},
+        ],
+        "ports": [
+            *({"name": socket.name, "containerPort": socket.port, "protocol": "TCP"} for socket in pod.sockets),
+            {"name": "web", "containerPort": names.WEB_PORT, "protocol": "TCP"},
+        ],
+        "startupProbe": _probe("/readyz", period=1, failures=120),
+        "readinessProbe": _probe("/readyz", period=5, failures=2),
+        "livenessProbe": _probe("/healthz", period=10, failures=3),
+        "securityContext": {
+            **RESTRICTED,
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [
+            {"name": "run", "mountPath": RUN},
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a volume of its own
+            *spec.extra_volume_mounts,
+        ],
+        **_where_asked(resources=spec.resources),
+    }
+
+
+def _from_field(name: str, path: str) -> Json:
+    return {"name": name, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}}
+
+
+def _probe(path: str, *, period: int, failures: int) -> Json:
+    return {
+        "httpGet": {"path": path, "port": names.WEB_PORT},
+        "periodSeconds": period,
+        "failureThreshold": failures,
+        "timeoutSeconds": 3,
+    }
+
+
+def _spread(wanted: Wanted, spec: ParametersSpec) -> list[Json]:
+    """Over nodes as far as that goes, unless the parameters know better; a constraint that does not say whom it
+    counts counts these pods."""
+    default = {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway"}
+    asked = spec.topology_spread_constraints or (default,)
+    return [{"labelSelector": {"matchLabels": wanted.selector}, **each} for each in asked]
+
+
+def _where_asked(**fields: Any) -> Json:
+    return {name: value for name, value in fields.items() if value}
