@@ -173,8 +173,11 @@ defaults
     mode http
     option idle-close-on-response
     option http-ignore-probes
+    # What one client may keep open to varnishd between its requests: HTTP/2 asks for several things at once.
+    max-session-srv-conns 16
     timeout http-request 10s
-    timeout http-keep-alive 60s
+    # A little before varnishd's own 60 s: it must not close a connection that gets a request just then.
+    timeout http-keep-alive 58s
     timeout client 60s
     timeout connect 3500ms
     # Above all that varnishd waits for by itself: its own answer is the better one.
@@ -188,7 +191,9 @@ defaults
 def _pair(socket: PodSocket, paths: FrontPaths, address: str, *, is_strict: bool) -> str:
     """A frontend, and the socket of the same name at varnishd.
 
-    http-reuse safe: HAProxy keeps connections apart by their PROXY header, so that one carries one client's requests.
+    http-reuse never: a connection to varnishd begins with its client's PROXY header, so it stays that client's own and
+    ends with it. HAProxy's pool for all would tell clients apart by a hash of the header alone, and forgets most
+    connections before their client's next request.
     """
     is_tls = socket.protocol == "HTTPS"
     strict = " strict-sni" if is_strict else ""
@@ -201,6 +206,6 @@ frontend {socket.name}
     default_backend {socket.name}
 
 backend {socket.name}
-    http-reuse safe
+    http-reuse never
     server varnishd unix@{paths.varnishd(socket.name)} send-proxy-v2{told}
 """
