@@ -7,15 +7,16 @@ import json
 import os
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from varnish_gateway_chaperone.dns import FakeResolver, NameWatch
 from varnish_gateway_chaperone.front import Front
 from varnish_gateway_chaperone.haproxy.configuration import FrontPaths
 from varnish_gateway_chaperone.haproxy.daemon import FrontProgram, limits
-from varnish_gateway_chaperone.inputs import Inputs
+from varnish_gateway_chaperone.inputs import Inputs, Slice, SliceEndpoint, SlicePort
 from varnish_gateway_chaperone.logs import configure
 from varnish_gateway_chaperone.reload import GhostReload, VclReload
 from varnish_gateway_chaperone.report import ReportFile
@@ -26,7 +27,7 @@ from varnish_gateway_chaperone.varnish.daemon import Program
 from varnish_gateway_chaperone.varnish.ghost import FakeGhost
 from varnish_gateway_chaperone.varnish.statistics import Varnishstat
 from varnish_gateway_common.pod import Pod, PodSocket
-from varnish_gateway_common.routing import Routing
+from varnish_gateway_common.routing import Routing, Service
 
 
 class Until(Protocol):
@@ -93,10 +94,22 @@ async def status_of(address: str, port: int = 8080, path: str = "/") -> int:
     return await asyncio.to_thread(get, address, port, path)
 
 
+def with_service(inputs: Inputs, *addresses: str) -> Inputs:
+    """The same, routing to a Service with these endpoints."""
+    service = Service(namespace="default", name="web", port_name="http")
+    routing = Routing(version=1, gateway="default/gw", services={"default/web:80": service})
+    ends = tuple(SliceEndpoint(address, "ready") for address in addresses)
+    slices = (Slice("default", "web-1", "web", (SlicePort("http", 80),), ends),)
+    return replace(inputs, routing=routing.to_json(), slices=slices)
+
+
+SHORT: Final = DrainTimes(deadline_seconds=0.5)
+
+
 class Rig:
     """Everything of a chaperone but its ghost, which is one in memory; varnishd is real."""
 
-    def __init__(self, run: Path) -> None:
+    def __init__(self, run: Path, times: DrainTimes = SHORT) -> None:
         self.address = own_address()
         self.lines = Lines()
         self.state = run / "state"
@@ -106,7 +119,6 @@ class Rig:
         self.ghost = FakeGhost(paths.ghost_candidate)
         varnishd = program("VARNISH_GATEWAY_VARNISHD")
         statistics = Varnishstat(Path(varnishd), paths.workdir)
-        times = DrainTimes(deadline_seconds=0.5)
         launcher = Program(varnishd, paths, self.address)
         front_limits = limits(times.deadline_seconds)
         front = FrontProgram(

@@ -2,7 +2,9 @@
 
 from certificate_authority import index
 from varnish_gateway_chaperone.desired import Desired
+from varnish_gateway_chaperone.endpoints import Names
 from varnish_gateway_chaperone.inputs import Inputs, Slice, SliceEndpoint, SlicePort
+from varnish_gateway_chaperone.merge import Merged
 from varnish_gateway_common.certificates import Entry
 from varnish_gateway_common.document import digest
 from varnish_gateway_common.routing import ExternalName, Routing, Service
@@ -18,13 +20,18 @@ def routing(name: str = "web") -> bytes:
 SLICE = Slice("default", "web-1", "web", (SlicePort("http", 80),), (SliceEndpoint("10.0.0.1", "ready"),))
 
 
+def merged_of(desired: Desired, names: Names | None = None) -> Merged | None:
+    assert desired.routing.good
+    return desired.merged(desired.routing.good, names or {})
+
+
 def test_nothing_before_the_first_complete_view() -> None:
     desired = Desired()
     desired.take(Inputs(pod=POD, routing=routing(), is_complete=False))
     assert desired.pod.good
-    assert desired.merged({}) is None
+    assert merged_of(desired) is None
     desired.take(Inputs(pod=POD, routing=routing(), slices=(SLICE,)))
-    merged = desired.merged({})
+    merged = merged_of(desired)
     assert merged
     assert len(merged.endpoints["default/web:80"]) == 1
 
@@ -35,7 +42,7 @@ def test_a_refused_document_is_reported_until_a_good_one_comes() -> None:
     desired.take(Inputs(pod=b"{", routing=b"]"))
     assert [refusal.input for refusal in desired.refusals] == ["pod", "routing"]
     assert desired.refusals[1].digest == digest(b"]")
-    merged = desired.merged({})
+    merged = merged_of(desired)
     assert merged
     assert merged.routing.digest == digest(routing())
     desired.take(Inputs(pod=POD, routing=routing("other")))
@@ -52,11 +59,11 @@ def test_a_good_document_that_returns_after_a_refused_one_clears_the_refusal() -
 def test_documents_that_are_gone_change_nothing() -> None:
     desired = Desired()
     desired.take(Inputs(pod=POD, routing=routing(), vcl=b"vcl"))
-    before = desired.merged({})
+    before = merged_of(desired)
     desired.take(Inputs())
     assert desired.pod.good
     assert desired.vcl == b"vcl"
-    merged = desired.merged({})
+    merged = merged_of(desired)
     assert before
     assert merged
     assert merged.digest == before.digest
@@ -66,9 +73,9 @@ def test_the_same_inputs_are_merged_once() -> None:
     desired = Desired()
     inputs = Inputs(routing=routing(), slices=(SLICE,))
     desired.take(inputs)
-    first = desired.merged({})
+    first = merged_of(desired)
     desired.take(inputs)
-    assert desired.merged({}) is first
+    assert merged_of(desired) is first
 
 
 def test_new_addresses_of_a_name_are_a_new_merge() -> None:
@@ -79,10 +86,10 @@ def test_new_addresses_of_a_name_are_a_new_merge() -> None:
     assert desired.routing.good
     assert desired.routing.good.hostnames == {"out.test"}
     names = {"out.test": ("10.0.0.1",)}
-    merged = desired.merged(names)
+    merged = merged_of(desired, names)
     assert merged
     names["out.test"] = ("10.0.0.2",)
-    again = desired.merged(names)
+    again = merged_of(desired, names)
     assert again
     assert again.digest != merged.digest
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from varnish_gateway_chaperone.endpoints import Table
-from varnish_gateway_chaperone.merge import DocumentError, merge, mistake_in, parse_pod, parse_routing, routing_of
+from varnish_gateway_chaperone.merge import DocumentError, merge, merged_of, mistake_in, parse_pod, parse_routing
 from varnish_gateway_common.ghost import Endpoint, Ghost
 from varnish_gateway_common.routing import Routing, Service
 
@@ -32,7 +32,7 @@ def test_canonical_parts_make_a_canonical_whole() -> None:
 
 def test_the_routing_comes_back_out_of_ghost_json() -> None:
     parsed = parse_routing(ROUTING.to_json())
-    assert routing_of(merge(parsed, {}).content).digest == parsed.digest
+    assert merged_of(merge(parsed, {}).content) == merge(parsed, {})
 
 
 @pytest.mark.parametrize(
@@ -76,6 +76,6 @@ def test_what_is_no_pod_is_refused() -> None:
 
 @given(st.binary())
 def test_any_bytes_are_either_good_or_refused(content: bytes) -> None:
-    for parse in (parse_routing, parse_pod, routing_of):
+    for parse in (parse_routing, parse_pod, merged_of):
         with pytest.raises(DocumentError):
             parse(content)

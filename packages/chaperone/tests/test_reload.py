@@ -11,6 +11,7 @@ from varnish_gateway_chaperone.varnish.cli import CliLostError, FakeVarnishCli
 from varnish_gateway_chaperone.varnish.ghost import FakeGhost, GhostLostError, GhostRefusedError, Running
 from varnish_gateway_chaperone.varnish.vcl import Vcls
 from varnish_gateway_common.document import digest
+from varnish_gateway_common.ghost import Endpoint
 from varnish_gateway_common.routing import Routing, Rule
 
 
@@ -72,8 +73,34 @@ async def test_a_mistake_that_can_be_seen_here_is_named(paths: Paths) -> None:
 async def test_a_refusal_ends_when_the_last_good_one_is_wanted_again(reload: GhostReload) -> None:
     await reload.apply(merged())
     await reload.apply(HOSTILE)
+    assert reload.choose(merged().routing) == merged().routing
     assert not await reload.apply(merged())
     assert reload.refusal is None
+
+
+async def test_while_one_is_refused_the_last_good_one_gets_the_endpoints(reload: GhostReload) -> None:
+    await reload.apply(merged())
+    await reload.apply(HOSTILE)
+    good = reload.choose(HOSTILE.routing)
+    assert good == merged().routing
+    moved = merge(good, {"default/web:80": (Endpoint(address="10.0.0.1", port=80),)})
+    assert await reload.apply(moved)
+    assert reload.applied == moved
+    assert reload.refusal
+    assert reload.refusal.digest == HOSTILE.routing.digest
+    other = merged("default/b")
+    assert reload.choose(other.routing) == other.routing
+    assert reload.refusal is None
+
+
+async def test_what_an_earlier_chaperone_left_serves_while_a_newer_one_is_refused(
+    reload: GhostReload, paths: Paths, ghost: FakeGhost
+) -> None:
+    paths.ghost.write_bytes(merged().content)
+    ghost.running = Running(digest=merged().digest)
+    assert not await reload.apply(HOSTILE)
+    assert reload.applied == merged()
+    assert reload.choose(HOSTILE.routing) == merged().routing
 
 
 async def test_a_new_process_is_asked_what_it_runs(reload: GhostReload, ghost: FakeGhost) -> None:

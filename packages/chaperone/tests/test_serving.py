@@ -6,11 +6,12 @@ import socket
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from chaperone_rig import Rig, get, status_of
+from chaperone_rig import Rig, get, status_of, with_service
 from varnish_gateway_chaperone.varnish import daemon
 
 pytestmark = pytest.mark.live
@@ -247,3 +248,20 @@ async def test_damaged_documents_of_a_former_life_and_no_others(rig: Rig) -> Non
     assert {"pod", "routing"} <= set(rig.refusals())
     await rig.serve(rig.inputs())
     assert await status_of(rig.address) == 200
+
+
+async def test_endpoints_are_followed_while_ghost_refuses_a_newer_routing(rig: Rig) -> None:
+    inputs = with_service(rig.inputs("204"), "10.0.0.1")
+    await rig.serve(inputs)
+    digest = rig.rounds.report.routing_digest
+    assert inputs.routing
+    hostile = replace(inputs, routing=inputs.routing.replace(b"default/gw", b"default/hostile"))
+    await rig.rounds.round(hostile)
+    await rig.rounds.round(replace(hostile, slices=with_service(inputs, "10.0.0.2").slices))
+    applied = rig.rounds.parts.ghost.applied
+    assert applied
+    assert [end.address for end in applied.endpoints["default/web:80"]] == ["10.0.0.2"]
+    assert "routing" in rig.refusals()
+    assert rig.rounds.report.routing_digest == digest
+    assert rig.ghost.reloads == 3, "the refused one was tried once"
+    await rig.serve(inputs)

@@ -206,6 +206,33 @@ async def test_listeners_and_gateways_come_and_go(gateway: Gateway, until: Until
     assert get(gateway.address, 8082) == 200
 
 
+async def test_a_gateway_that_is_drained_holds_up_no_other(gateway: Gateway, until: Until) -> None:
+    await gateway.start()
+    await gateway.until_ready()
+    _, writer = await asyncio.open_connection(gateway.address, 8080)
+    writer.write(b"GET / HTTP/1.1\r\nHost: a.test\r\n")
+    await writer.drain()
+    (gateway.folder / "gateway.yaml").write_text(GATEWAY.format(name="other", port=8081))
+    await until(lambda: get(gateway.address, 8081) == 404, seconds=10)
+    assert gateway.workers(), "the first one waits for its client"
+    writer.close()
+    await until(lambda: not gateway.workers(), seconds=10)
+
+
+async def test_a_full_disk_ends_nothing(gateway: Gateway, until: Until) -> None:
+    report = gateway.state / "default/gw/report.json"
+    (report / "what cannot be removed").mkdir(parents=True)
+    await gateway.start()
+    await until(lambda: gateway.log.read_bytes().count(b"a file could not be written; tried again") == 1, seconds=10)
+    gateway.ready.mkdir()
+    (report / "what cannot be removed").rmdir()
+    report.rmdir()
+    await until(lambda: gateway.log.read_bytes().count(b"a file could not be written; tried again") == 2, seconds=10)
+    gateway.ready.rmdir()
+    await until(gateway.ready.is_file, seconds=10)
+    assert await gateway.end() == 0
+
+
 async def test_a_killed_translator_is_started_again(gateway: Gateway, until: Until) -> None:
     await gateway.start()
     await gateway.until_ready()

@@ -39,8 +39,6 @@ def _run(_: argparse.ArgumentParser, options: argparse.Namespace, log: logs.Log)
     host, port = options.web
     return app.run(
         app.Options(
-            state=options.state.resolve(),
-            manifests=options.endpoints.resolve(),
             run=options.run.resolve(),
             address=options.address,
             web_address=host or options.address,
@@ -50,6 +48,8 @@ def _run(_: argparse.ArgumentParser, options: argparse.Namespace, log: logs.Log)
             haproxy=options.haproxy,
             drain=DrainTimes(options.drain_delay, options.drain_deadline),
         ),
+        options.state.resolve(),
+        options.endpoints.resolve(),
         log.bind(gateway="/".join(options.state.resolve().parts[-2:])),
     )
 

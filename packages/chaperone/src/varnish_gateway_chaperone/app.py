@@ -3,7 +3,9 @@
 import asyncio
 import gc
 import signal
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +17,7 @@ from varnish_gateway_chaperone.inputs import Inputs, Source
 from varnish_gateway_chaperone.logs import Log
 from varnish_gateway_chaperone.observe import Observer
 from varnish_gateway_chaperone.reload import GhostReload, VclReload
-from varnish_gateway_chaperone.report import ReportFile
+from varnish_gateway_chaperone.report import ReportFile, ReportSink
 from varnish_gateway_chaperone.rounds import Parts, Rounds
 from varnish_gateway_chaperone.serving import DrainTimes, Serving
 from varnish_gateway_chaperone.sources.files import FileSource
@@ -32,12 +34,13 @@ BUG_SECONDS: Final = 1.0
 """A round that failed by a mistake of ours costs a traceback and this pause."""
 
 
+Work = Callable[[], Awaitable[None]]
+
+
 @dataclass(frozen=True)
 class Options:
-    """What the command line says."""
+    """What the command line says of the processes that are run."""
 
-    state: Path
-    manifests: Path
     run: Path
     address: str
     web_address: str
@@ -52,45 +55,29 @@ class Options:
 class Chaperone:
     """The loop: newest inputs in, one round at a time, until a signal says to leave."""
 
-    def __init__(self, options: Options, source: Source, log: Log) -> None:
-        paths = Paths(options.run)
-        self._options = options
+    def __init__(
+        self, source: Source, rounds: Rounds, news: asyncio.Event, log: Log, beside: Mapping[str, Work] | None = None
+    ) -> None:
+        """`beside`: what runs for as long as the loop does."""
         self._source = source
+        self._rounds = rounds
+        self._serving = rounds.parts.serving
+        self._names = rounds.parts.names
+        self._news = news
         self._log = log
-        self._news = asyncio.Event()
+        self._work = {"source": self._follow, **(beside or {})}
         self._is_leaving = asyncio.Event()
         self._inputs: Inputs | None = None
         self._is_settled = False
-        ghost, statistics = GhostClient(paths.ghost_socket), Varnishstat(Path(options.varnishd), paths.workdir)
-        program = Program(options.varnishd, paths, options.address, options.vmod_path)
-        front_limits = limits(options.drain.deadline_seconds)
-        front_program = FrontProgram(options.haproxy, FrontPaths(options.run), options.address, front_limits)
-        front = Front(front_program, log, self._news.set)
-        self._serving = Serving(program, ghost, statistics, log, self._news.set, options.drain, front)
-        self._names = NameWatch(DnsResolver(), self._news.set, log)
-        parts = Parts(
-            paths,
-            self._serving,
-            front,
-            GhostReload(ghost, paths),
-            VclReload(paths),
-            self._names,
-            ReportFile(options.state),
-        )
-        self._rounds = Rounds(parts, log)
-        self._web = Web(Observer(parts, self._rounds, ghost, statistics).pages())
 
     async def run(self) -> int:
         """Serve until a signal comes, then drain. The exit code."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._on_signal)
-        tasks = [
-            asyncio.create_task(guarded("source", self._follow, self._log), name="source"),
-            asyncio.create_task(guarded("web", self._serve_web, self._log), name="web"),
-        ]
+            loop.add_signal_handler(number, self.leave)
+        tasks = [asyncio.create_task(guarded(name, work, self._log), name=name) for name, work in self._work.items()]
         try:
-            await self._loop()
+            await self._beside(self._is_leaving.wait())
             await self._leave()
         finally:
             self._names.want(())
@@ -99,8 +86,8 @@ class Chaperone:
             await asyncio.gather(*tasks, return_exceptions=True)
         return 0
 
-    def _on_signal(self) -> None:
-        """The first says to leave, the second that it takes too long."""
+    def leave(self) -> None:
+        """A signal: the first says to leave, the second that it takes too long."""
         if self._is_leaving.is_set():
             self._serving.hasten.set()
         self._is_leaving.set()
@@ -111,28 +98,15 @@ class Chaperone:
             self._inputs = inputs
             self._news.set()
 
-    async def _serve_web(self) -> None:
-        """Without it the gateway serves on: the port may become free."""
-        backoff = Backoff(first_seconds=1.0)
-        address, port = self._options.web_address, self._options.web_port
-        while True:
-            try:
-                await self._web.serve(address, port)
-            except OSError as error:
-                place = listen_address(address, port)
-                self._log.error("health and metrics are not served; tried again", address=place, reason=error.strerror)
-            await asyncio.sleep(backoff.after(0))
-
     async def _loop(self) -> None:
-        while not self._is_leaving.is_set():
+        while True:
             try:
                 async with asyncio.timeout(self._rounds.retry_seconds):
                     await self._news.wait()
             except TimeoutError:
                 pass
             self._news.clear()
-            if not self._is_leaving.is_set():
-                await self._round()
+            await self._round()
 
     async def _round(self) -> None:
         """A bug costs one round, not the process."""
@@ -157,16 +131,55 @@ class Chaperone:
         self._log.info("leaving: connections are drained; a second signal cuts them")
         self._serving.is_draining = True
         self._rounds.publish()
-        await self._serving.end()
+        self._news.set()  # the round that was given up may have had some
+        await self._beside(self._serving.end())
         self._rounds.publish()
 
+    async def _beside(self, work: Awaitable[object]) -> None:
+        """Rounds until the work is done; the one in progress is given up then, however long it would take."""
+        rounds = asyncio.create_task(guarded("rounds", self._loop, self._log), name="rounds")
+        try:
+            await work
+        finally:
+            rounds.cancel()
+            await asyncio.gather(rounds, return_exceptions=True)
 
-def run(options: Options, log: Log) -> int:
-    """The `run` command. Its exit code."""
+
+def compose(options: Options, source: Source, report: ReportSink, log: Log) -> Chaperone:
+    """All parts of a chaperone, put together."""
+    paths, news = Paths(options.run), asyncio.Event()
+    ghost, statistics = GhostClient(paths.ghost_socket), Varnishstat(Path(options.varnishd), paths.workdir)
+    program = Program(options.varnishd, paths, options.address, options.vmod_path)
+    front_limits = limits(options.drain.deadline_seconds)
+    front_program = FrontProgram(options.haproxy, FrontPaths(options.run), options.address, front_limits)
+    front = Front(front_program, log, news.set)
+    serving = Serving(program, ghost, statistics, log, news.set, options.drain, front)
+    names = NameWatch(DnsResolver(), news.set, log)
+    parts = Parts(paths, serving, front, GhostReload(ghost, paths), VclReload(paths), names, report)
+    rounds = Rounds(parts, log)
+    web = Web(Observer(parts, rounds, ghost, statistics).pages())
+    serve = partial(_serve_web, web, options.web_address, options.web_port, log)
+    return Chaperone(source, rounds, news, log, {"web": serve})
+
+
+async def _serve_web(web: Web, address: str, port: int, log: Log) -> None:
+    """Without it the gateway serves on: the port may become free."""
+    backoff = Backoff(first_seconds=1.0)
+    while True:
+        try:
+            await web.serve(address, port)
+        except OSError as error:
+            place = listen_address(address, port)
+            log.error("health and metrics are not served; tried again", address=place, reason=error.strerror)
+        await asyncio.sleep(backoff.after(0))
+
+
+def run(options: Options, state: Path, manifests: Path, log: Log) -> int:
+    """The `run` command, from files. Its exit code."""
 
     async def chaperone() -> int:
         gc.set_threshold(COLLECT_AFTER)
         options.run.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return await Chaperone(options, FileSource(options.state, options.manifests), log).run()
+        return await compose(options, FileSource(state, manifests), ReportFile(state), log).run()
 
     return asyncio.run(chaperone())

@@ -98,10 +98,13 @@ class Desired:
         found = tuple(slot.refusal for slot in (self.pod, self.routing, self.certificates) if slot.refusal)
         return found + tuple(Refusal(input="endpoints", digest="", message=message) for message in self._mistakes)
 
-    def merged(self, names: Names) -> Merged | None:
-        """ghost.json for these addresses of names; None before the first complete view."""
-        routing, slices = self.routing.good, self._slices
-        if routing is None or slices is None:
+    def merged(self, routing: ParsedRouting, names: Names) -> Merged | None:
+        """ghost.json of this routing with the newest endpoints and these addresses of names.
+
+        None before the first complete view.
+        """
+        slices = self._slices
+        if slices is None:
             return None
         last = self._merged
         if last and last[0] is routing and last[1] is slices and last[2] == names:

@@ -88,13 +88,13 @@ def parse_pod(content: bytes) -> ParsedPod:
         raise DocumentError(explained(error)) from None
 
 
-def routing_of(ghost: bytes) -> ParsedRouting:
-    """The routing inside a ghost.json: the last good one of a chaperone that starts again. Raises DocumentError."""
+def merged_of(ghost: bytes) -> Merged:
+    """What a ghost.json was made of: the last good one of a chaperone that starts again. Raises DocumentError."""
     try:
-        content = Ghost.from_json(ghost).routing.to_json()
+        found = Ghost.from_json(ghost)
     except ValidationError as error:
         raise DocumentError(explained(error)) from None
-    return parse_routing(content)
+    return Merged(ghost, digest(ghost), parse_routing(found.routing.to_json()), found.endpoints)
 
 
 def merge(routing: ParsedRouting, endpoints: Table) -> Merged:

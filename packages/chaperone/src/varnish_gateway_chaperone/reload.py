@@ -5,9 +5,10 @@ main.vcl     vcl.load -> vcl.use -> serves -> kept as last-good.vcl
 """
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
-from varnish_gateway_chaperone.merge import Merged, mistake_in
+from varnish_gateway_chaperone.merge import DocumentError, Merged, ParsedRouting, merged_of, mistake_in
 from varnish_gateway_chaperone.varnish.arguments import Paths
 from varnish_gateway_chaperone.varnish.ghost import Ghost, GhostLostError, GhostRefusedError, Running
 from varnish_gateway_chaperone.varnish.vcl import VclError, Vcls
@@ -24,9 +25,9 @@ class GhostReload:
         self._paths = paths
         self._is_seed = False
         self._refused = ""
+        self._good: Merged | None = None
         self.running: Running | None = None
         self.applied: Merged | None = None
-        self._good: Merged | None = None
         self.refusal: Refusal | None = None
         self.reloads = 0
         self.refusals = 0
@@ -42,14 +43,19 @@ class GhostReload:
             _write(self._paths.ghost, merged.content)
             self._is_seed = True
 
+    def choose(self, wanted: ParsedRouting) -> ParsedRouting:
+        """The wanted routing; while ghost refuses it, the last one that it took, whose endpoints go on changing."""
+        if self.refusal and self.refusal.digest != wanted.digest:
+            self.refusal = None
+        return self._good.routing if self.refusal and self._good else wanted
+
     async def apply(self, merged: Merged) -> bool:
         """Make ghost run it; True when it did not before. Raises GhostLostError, and OSError for a full disk."""
         is_new_process = self.running is None
         running = self.running or await self._ask()
         if self.applied is not None and merged.digest == self.applied.digest:
-            self.refusal = None
             return is_new_process
-        if self.refusal is not None and merged.digest == self._refused:
+        if merged.digest == self._refused:
             return False
         if running.digest != merged.digest:
             return await self._reload(merged)
@@ -84,7 +90,7 @@ class GhostReload:
     def _took(self, merged: Merged, running: Running) -> None:
         self.running = running
         self.applied = self._good = merged
-        self.refusal = None
+        self._refused = ""
         self.reloads += 1
         self._is_seed = False
 
@@ -96,6 +102,15 @@ class GhostReload:
         self._paths.ghost_candidate.unlink(missing_ok=True)
         if self._is_seed:
             self._paths.ghost.unlink(missing_ok=True)
+        elif self._good is None:
+            self._adopt()
+
+    def _adopt(self) -> None:
+        """What a chaperone that ran here before left as ghost.json, when that is what ghost runs."""
+        with suppress(OSError, DocumentError):
+            found = merged_of(self._paths.ghost.read_bytes())
+            if self.running and self.running.digest == found.digest:
+                self.applied = self._good = found
 
 
 class VclReload:

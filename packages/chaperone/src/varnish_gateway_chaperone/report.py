@@ -3,10 +3,19 @@
 import os
 import socket
 from pathlib import Path
+from typing import Protocol
 
 from varnish_gateway_common import names
 from varnish_gateway_common.files import write_atomically
 from varnish_gateway_common.report import Report
+
+
+class ReportSink(Protocol):
+    """Where reports go."""
+
+    def write(self, report: Report) -> bool:
+        """True when it was not the same as the last one. Raises OSError."""
+        ...
 
 
 class ReportFile:

@@ -12,9 +12,9 @@ from varnish_gateway_chaperone.haproxy.configuration import FrontPaths
 from varnish_gateway_chaperone.haproxy.daemon import last_good
 from varnish_gateway_chaperone.inputs import Inputs
 from varnish_gateway_chaperone.logs import Log
-from varnish_gateway_chaperone.merge import DocumentError, Merged, parse_pod, routing_of
+from varnish_gateway_chaperone.merge import DocumentError, Merged, merged_of, parse_pod
 from varnish_gateway_chaperone.reload import GhostReload, VclReload
-from varnish_gateway_chaperone.report import ReportFile, pod_name
+from varnish_gateway_chaperone.report import ReportSink, pod_name
 from varnish_gateway_chaperone.serving import Serving
 from varnish_gateway_chaperone.supervisor.tree import Backoff
 from varnish_gateway_chaperone.varnish.arguments import Paths
@@ -38,14 +38,14 @@ class Parts:
     ghost: GhostReload
     vcl: VclReload
     names: NameWatch
-    report: ReportFile
+    report: ReportSink
 
 
 class Rounds:
     """Rounds, one after the other, and what they have brought about so far."""
 
     def __init__(self, parts: Parts, log: Log) -> None:
-        self._parts = parts
+        self.parts = parts
         self._log = log
         self._desired = Desired()
         self._backoff = Backoff(first_seconds=0.02, cap_seconds=5.0)
@@ -63,7 +63,7 @@ class Rounds:
             self._retry_seconds = None
             self._backoff.reset()
         except CliLostError as error:
-            await self._parts.serving.lost(str(error))
+            await self.parts.serving.lost(str(error))
         except CliRefusedError as error:
             self._postpone("varnishd refuses a command", error.message)
         except GhostLostError as error:
@@ -75,25 +75,27 @@ class Rounds:
     @property
     def retry_seconds(self) -> float | None:
         """When the next round is due without any news; None: never."""
-        due = [after for after in (self._retry_seconds, *self._parts_due) if after is not None]
+        due = [after for after in (self._retry_seconds, *self._due_of_parts) if after is not None]
         return min(due, default=None)
 
     @property
     def is_serving(self) -> bool:
         """Whether a good configuration serves: not necessarily the newest."""
-        varnishd = self._parts.serving.varnishd
+        varnishd = self.parts.serving.varnishd
         is_up = varnishd is not None and varnishd.is_running and varnishd.worker is not None
-        is_whole = is_up and varnishd is not None and self._parts.front.serves(varnishd.pod.pod)
-        return is_whole and self._parts.ghost.applied is not None
+        is_whole = is_up and varnishd is not None and self.parts.front.serves(varnishd.pod.pod)
+        return is_whole and self.parts.ghost.applied is not None
 
     @property
-    def _parts_due(self) -> tuple[float | None, float | None]:
-        return self._parts.serving.retry_seconds, self._parts.front.retry_seconds
+    def _due_of_parts(self) -> tuple[float | None, ...]:
+        if self.parts.serving.is_draining:
+            return ()  # nothing is started any more
+        return self.parts.serving.retry_seconds, self.parts.front.retry_seconds
 
     @property
     def report(self) -> Report:
         """What runs now."""
-        parts = self._parts
+        parts = self.parts
         varnishd, applied = parts.serving.varnishd, parts.ghost.applied
         return Report(
             version=1,
@@ -113,7 +115,7 @@ class Rounds:
         self._say_refusals()
         self._say_broken()
         try:
-            self._parts.report.write(self.report)
+            self.parts.report.write(self.report)
         except OSError as error:
             self._postpone("report.json could not be written", str(error), patience_seconds=0)
 
@@ -122,26 +124,30 @@ class Rounds:
         if self._is_first:
             self._is_first = False
             self._adopt()
-        routing = self._desired.routing.good
-        self._parts.names.want(routing.hostnames if routing else ())
+        routing, applied = self._desired.routing.good, self.parts.ghost.applied
+        served = applied.routing.hostnames if applied else frozenset()
+        self.parts.names.want(served | routing.hostnames if routing else served)
 
     def _adopt(self) -> None:
         """What a chaperone that ran here before left as last good stands in for documents that are not good now."""
-        paths, pod, routing = self._parts.paths, self._desired.pod, self._desired.routing
+        paths, pod, routing = self.parts.paths, self._desired.pod, self._desired.routing
         with suppress(OSError, DocumentError):
             found = parse_pod(paths.last_good_pod.read_bytes())
-            self._parts.serving.remember(found)
+            self.parts.serving.remember(found)
             pod.good = pod.good or found
         if self._desired.certificates.good is None:
             with suppress(OSError, DocumentError):
                 self._desired.certificates.good = last_good(FrontPaths(paths.run))
         if routing.good is None:
             with suppress(OSError, DocumentError):
-                routing.good = routing_of(paths.ghost.read_bytes())
+                routing.good = merged_of(paths.ghost.read_bytes()).routing
 
     async def _serve(self) -> None:
-        parts, desired = self._parts, self._desired
-        merged = desired.merged(parts.names.addresses)
+        parts, desired = self.parts, self._desired
+        if parts.serving.is_draining:
+            await self._follow()
+            return
+        merged = self._merged()
         pod = desired.pod.good
         varnishd = await parts.serving.ensure(pod) if pod else None
         self._notice_worker(varnishd)
@@ -149,52 +155,72 @@ class Rounds:
             parts.ghost.seed(merged)
         if varnishd is None:
             return
-        if self._worker is not None and merged:
-            await self._reload_ghost(merged)
+        if self._worker is not None:
+            await self._reload_ghost()
         await self._reload_vcl(varnishd)
         if self._worker is not None:
             self._confirm()
         if self._worker is None and varnishd.vcls.active_digest and parts.ghost.has_file:
-            await self._start_worker(varnishd, merged)
+            await self._start_worker(varnishd)
         if self._worker is not None:
             await parts.front.ensure(varnishd.pod, desired.certificates.good)
+
+    async def _follow(self) -> None:
+        """While leaving, what still serves goes on following its endpoints; nothing is started or stopped."""
+        if self._worker is not None and self.parts.serving.varnishd:
+            await self._reload_ghost()
+
+    def _merged(self) -> Merged | None:
+        """The newest routing that ghost takes, with the newest endpoints."""
+        routing = self._desired.routing.good
+        if routing is None:
+            return None
+        return self._desired.merged(self.parts.ghost.choose(routing), self.parts.names.addresses)
 
     def _notice_worker(self, varnishd: Varnishd | None) -> None:
         """Another process serves: what ghost runs there is to be asked."""
         worker = varnishd.worker if varnishd else None
         if worker != self._worker:
             self._worker = worker
-            self._parts.ghost.forget()
+            self.parts.ghost.forget()
 
-    async def _start_worker(self, varnishd: Varnishd, merged: Merged | None) -> None:
+    async def _start_worker(self, varnishd: Varnishd) -> None:
         try:
-            if not await self._parts.serving.start_worker():
+            if not await self.parts.serving.start_worker():
                 return
         except VclError as error:
-            self._parts.vcl.refuse(varnishd.vcls.active_digest, str(error))
+            self.parts.vcl.refuse(varnishd.vcls.active_digest, str(error))
             return
         self._notice_worker(varnishd)
         self._confirm()
-        if merged:
-            await self._reload_ghost(merged)
+        await self._reload_ghost()
 
     def _confirm(self) -> None:
         """What serves is good: it is kept for a start that finds nothing better."""
-        self._parts.vcl.confirm()
+        self.parts.vcl.confirm()
         if self._desired.pod.good:
-            self._parts.serving.confirm(self._desired.pod.good)
+            self.parts.serving.confirm(self._desired.pod.good)
 
-    async def _reload_ghost(self, merged: Merged) -> None:
+    async def _reload_ghost(self) -> None:
+        """The newest routing; when ghost refuses it, the last one that it took with the newest endpoints."""
+        merged = self._merged()
+        if merged is None:
+            return
+        await self._apply(merged)
+        if (fallback := self._merged()) and fallback.routing is not merged.routing:
+            await self._apply(fallback)
+
+    async def _apply(self, merged: Merged) -> None:
         begun = time.perf_counter()
-        if await self._parts.ghost.apply(merged):
-            running = self._parts.ghost.running
+        if await self.parts.ghost.apply(merged):
+            running = self.parts.ghost.running
             rules, endpoints = (running.rules, running.endpoints) if running else (0, 0)
             what = f"reloaded routing {merged.routing.digest[:4]}…: {rules} rules, {endpoints} endpoints"
             self._log.info(f"{what} in {_milliseconds(begun)} ms")
 
     async def _reload_vcl(self, varnishd: Varnishd) -> None:
         begun = time.perf_counter()
-        if await self._parts.vcl.apply(varnishd.vcls, self._desired.vcl):
+        if await self.parts.vcl.apply(varnishd.vcls, self._desired.vcl):
             self._log.info(f"VCL {varnishd.vcls.active_digest[:4]}… is in use after {_milliseconds(begun)} ms")
 
     def _postpone(self, what: str, reason: str, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
@@ -204,7 +230,7 @@ class Rounds:
 
     @property
     def _refusals(self) -> tuple[Refusal, ...]:
-        parts = self._parts
+        parts = self.parts
         front = parts.front
         applied = (
             parts.serving.refusal,
@@ -225,7 +251,7 @@ class Rounds:
         self._said = refusals
 
     def _say_broken(self) -> None:
-        running = self._parts.ghost.running
+        running = self.parts.ghost.running
         if running and running.broken != self._said_broken:
             for broken in set(running.broken) - set(self._said_broken):
                 where = {"route": broken.route, "rule": broken.index}

@@ -21,6 +21,8 @@ from varnish_gateway_common.files import write_if_changed
 from varnish_gateway_common.report import Refusal
 
 LOOK_SECONDS: Final = 0.5
+SHORTEN_SECONDS: Final = 5.0
+"""A VCL that is being compiled holds up varnishd's CLI; connections end without its help too."""
 SESSIONS_POLL_SECONDS: Final = 0.1
 EMPTY_LOOKS: Final = 3
 """A connection that a client has just opened may not be counted yet."""
@@ -268,7 +270,8 @@ class Serving:
                 case drain.CloseConnections():
                     await self._ghost.drain()
                 case drain.ShortenIdle(seconds):
-                    await varnishd.cli.command("param.set", "timeout_idle", str(seconds))
+                    async with asyncio.timeout(SHORTEN_SECONDS):
+                        await varnishd.cli.command("param.set", "timeout_idle", str(seconds))
                 case drain.StopFront() if self._front:
                     self._front.soft_stop()
                 case drain.AwaitFront(seconds, quiet_seconds) if self._front:
@@ -276,8 +279,9 @@ class Serving:
                     await self._front.await_end(seconds, quiet_seconds, self.hasten)
                 case drain.AwaitNoSessions():
                     await self._await_no_sessions(step)
-        except (CliError, GhostError) as error:
-            self._log.warning("a step of the drain failed", step=type(step).__name__, reason=str(error))
+        except (CliError, GhostError, TimeoutError) as error:
+            reason = str(error) or "no answer in time"
+            self._log.warning("a step of the drain failed", step=type(step).__name__, reason=reason)
 
     async def _await_no_sessions(self, step: drain.AwaitNoSessions) -> None:
         quiet_since = time.monotonic()

@@ -8,8 +8,10 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -63,6 +65,7 @@ class Gateway:
     kept: Kept
     announced: str = ""
     """Digest of the pod.json whose sockets were said to serve."""
+    stopping: asyncio.Task[None] | None = None
 
 
 class Standalone:
@@ -74,8 +77,10 @@ class Standalone:
         self._state = options.state or run / "state"
         self._log = log
         self._gateways: dict[GatewayName, Gateway] = {}
+        self._leaving: dict[GatewayName, Gateway] = {}
+        """Removed, and still being drained: their places and their names are not free yet."""
+        self._failed = ""
         self._is_leaving = asyncio.Event()
-        self._is_hastened = False
         self._is_ready = False
 
     async def run(self) -> int:
@@ -96,7 +101,7 @@ class Standalone:
     def _on_signal(self) -> None:
         """The first says to leave; the second is passed on: it takes too long."""
         if self._is_leaving.is_set():
-            for gateway in self._gateways.values():
+            for gateway in self._all:
                 if gateway.kept.child:
                     gateway.kept.child.signal(signal.SIGTERM)
         self._is_leaving.set()
@@ -105,7 +110,7 @@ class Standalone:
         begun = asyncio.get_running_loop().time()
         is_warned = False
         while not self._is_leaving.is_set():
-            await self._round()
+            self._round()
             if not self._gateways and not is_warned and asyncio.get_running_loop().time() - begun > NOTHING_SECONDS:
                 is_warned = True
                 self._log.warning("no Gateway is accepted yet; still looking", folder=str(self._options.folder))
@@ -115,20 +120,38 @@ class Standalone:
             except TimeoutError:
                 pass
 
-    async def _round(self) -> None:
+    def _round(self) -> None:
+        """What fails (a full disk) is tried again by the next look, and holds up nothing else."""
         found = dict(gateway_folders(self._state))
+        failed = []
+        self._leaving = {name: one for name, one in self._leaving.items() if one.stopping and not one.stopping.done()}
         for name in self._gateways.keys() - found.keys():
             self._log.info("a gateway is gone", gateway="/".join(name))
-            gateway = self._gateways.pop(name)
-            await gateway.kept.stop(self._grace_seconds)
-            self._is_ready = False
-        for name in found.keys() - self._gateways.keys():
-            self._start(name, found[name])
-        self._look_for_readiness()
+            self._stop(name)
+        for name in found.keys() - self._gateways.keys() - self._leaving.keys():
+            failed += _attempt(partial(self._start, name, found[name]))
+        failed += _attempt(self._look_for_readiness)
+        self._say(sorted(failed))
+
+    def _stop(self, name: GatewayName) -> None:
+        """Beside the rounds: draining takes its time."""
+        gateway = self._leaving[name] = self._gateways.pop(name)
+        gateway.stopping = asyncio.create_task(gateway.kept.stop(self._grace_seconds), name=f"end of {'/'.join(name)}")
+        self._is_ready = False
+
+    def _say(self, failed: list[str]) -> None:
+        said = "; ".join(failed)
+        if said and said != self._failed:
+            self._log.warning("a file could not be written; tried again", reason=said)
+        self._failed = said
+
+    @property
+    def _all(self) -> list[Gateway]:
+        return [*self._gateways.values(), *self._leaving.values()]
 
     def _start(self, name: GatewayName, state: Path) -> None:
         """Its report is removed first: what an earlier process wrote says nothing about the new one."""
-        used = {gateway.index for gateway in self._gateways.values()}
+        used = {gateway.index for gateway in self._all}
         index = next(free for free in range(len(used) + 1) if free not in used)
         web_port = self._free_web_port()
         (state / names.REPORT).unlink(missing_ok=True)
@@ -139,7 +162,7 @@ class Standalone:
 
     def _free_web_port(self) -> int:
         """9180 and what follows: the first that no gateway here has, and nobody else."""
-        used = {gateway.web_port for gateway in self._gateways.values()}
+        used = {gateway.web_port for gateway in self._all}
         ports = range(names.WEB_PORT, names.WEB_PORT + WEB_PORTS)
         free = (port for port in ports if port not in used and not is_in_use(self._options.address, port))
         return next(free, names.WEB_PORT)
@@ -182,14 +205,17 @@ class Standalone:
 
     def _unready(self) -> None:
         if self._options.ready_file:
-            self._options.ready_file.unlink(missing_ok=True)
+            with suppress(OSError):
+                self._options.ready_file.unlink(missing_ok=True)
 
     @property
     def _grace_seconds(self) -> float:
         return self._options.drain_deadline_seconds + STOP_MARGIN_SECONDS
 
     async def _stop_all(self) -> None:
-        await asyncio.gather(*(gateway.kept.stop(self._grace_seconds) for gateway in self._gateways.values()))
+        for name in list(self._gateways):
+            self._stop(name)
+        await asyncio.gather(*(gateway.stopping for gateway in self._leaving.values() if gateway.stopping))
 
 
 def gateway_folders(state: Path) -> Iterator[tuple[GatewayName, Path]]:
@@ -198,6 +224,15 @@ def gateway_folders(state: Path) -> Iterator[tuple[GatewayName, Path]]:
         folder = file.parent
         if folder.parent.name != names.STATUS:
             yield (folder.parent.name, folder.name), folder
+
+
+def _attempt(action: Callable[[], object]) -> list[str]:
+    """Do it; why it failed, if it did."""
+    try:
+        action()
+    except OSError as error:
+        return [str(error)]
+    return []
 
 
 def urls(pod: Pod, address: str) -> list[str]:
@@ -221,8 +256,9 @@ def translator_program() -> list[str]:
 
 def run(options: Options, log: Log) -> int:
     """The `standalone` command. Its exit code."""
-    if options.ready_file:
-        options.ready_file.unlink(missing_ok=True)
+    if failed := _attempt(lambda: options.ready_file and options.ready_file.unlink(missing_ok=True)):
+        log.error("the ready file of an earlier run cannot be removed", reason=failed[0])
+        return 1
     place = Path(tempfile.gettempdir())
     place = place if len(str(place)) <= MAX_SHORT_CHARACTERS else SHORT_FOLDER
     with tempfile.TemporaryDirectory(prefix="vgw-", dir=place, ignore_cleanup_errors=True) as folder:

@@ -98,6 +98,17 @@ async def test_no_answer_in_time_ends_the_connection() -> None:
             await cli.command("ping", timeout_seconds=0.05)
 
 
+async def test_who_gives_up_waiting_leaves_the_connection_in_order() -> None:
+    async with server(lambda line: frame(200, line)) as port:
+        cli = await VarnishCli.connect(port, SECRET)
+        given_up = asyncio.create_task(cli.command("slow"))
+        await asyncio.sleep(0)
+        given_up.cancel()
+        assert await cli.command("next") == "next"
+        assert given_up.cancelled()
+        await cli.close()
+
+
 @pytest.mark.parametrize(
     "garbage", [b"HTTP/1.1 400 Bad\r\n\r\n", b"200 99999999\nx", b"abc def      \n", b"200 -5      \n"]
 )

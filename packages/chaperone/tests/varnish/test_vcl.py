@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from varnish_gateway_chaperone.varnish.cli import FakeVarnishCli
+from varnish_gateway_chaperone.varnish.cli import CliRefusedError, FakeVarnishCli
 from varnish_gateway_chaperone.varnish.vcl import VclError, Vcls, readable
 from varnish_gateway_common.document import digest
 
@@ -50,3 +50,15 @@ async def test_what_cannot_be_discarded_yet_goes_later(cli: FakeVarnishCli, vcls
 def test_a_long_message_is_cut() -> None:
     message = "\n".join(f"line {number}" for number in range(100))
     assert readable(message, Path("/run/main.vcl")).splitlines()[-1] == "... and 80 more lines"
+
+
+async def test_a_vcl_that_is_not_used_does_not_stay(cli: FakeVarnishCli, vcls: Vcls) -> None:
+    await vcls.use(b"first")
+    cli.is_unusable = True
+    for _ in range(3):
+        with pytest.raises(CliRefusedError):
+            await vcls.use(b"second")
+    assert list(cli.loaded.values()) == ["first"]
+    cli.is_unusable = False
+    await vcls.use(b"second")
+    assert list(cli.loaded.values()) == ["second"]

@@ -71,9 +71,13 @@ class VarnishCli:
         return cli
 
     async def command(self, *words: str, timeout_seconds: float = 10) -> str:
-        """Send a command, wait for its answer. Raises CliLostError (also when it takes too long), CliRefusedError."""
-        async with self._turn:
-            status, text = await self._exchange(" ".join(map(quoted, words)), timeout_seconds)
+        """Send a command, wait for its answer. Raises CliLostError (also when it takes too long), CliRefusedError.
+
+        Who gives up waiting leaves the exchange to end by itself: its answer must not be taken for the next one's.
+        """
+        exchange = asyncio.create_task(self._in_turn(" ".join(map(quoted, words)), timeout_seconds), name=words[0])
+        exchange.add_done_callback(_retrieved)
+        status, text = await asyncio.shield(exchange)
         if status not in {OK, TRUNCATED}:
             raise CliRefusedError(status, text)
         return text
@@ -90,6 +94,10 @@ class VarnishCli:
             status, text = await self._exchange(f"auth {response(challenge, secret)}", timeout_seconds)
         if status != OK:
             raise CliRefusedError(status, text)
+
+    async def _in_turn(self, line: str, timeout_seconds: float) -> tuple[int, str]:
+        async with self._turn:
+            return await self._exchange(line, timeout_seconds)
 
     async def _exchange(self, line: str, timeout_seconds: float) -> tuple[int, str]:
         self._writer.write(line.encode() + b"\n")
@@ -145,6 +153,12 @@ def cli_port(workdir: Path) -> int | None:
     return None
 
 
+def _retrieved(exchange: asyncio.Task[tuple[int, str]]) -> None:
+    """What it raised is known to who waits for it; when nobody does, it is of no interest."""
+    if not exchange.cancelled():
+        exchange.exception()
+
+
 def _said(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
@@ -162,6 +176,7 @@ class FakeVarnishCli:
         self.active: str | None = None
         self.is_lost = False
         self.undiscardable: set[str] = set()
+        self.is_unusable = False
 
     async def command(self, *words: str, timeout_seconds: float = 10) -> str:  # noqa: ARG002
         self.commands.append(words)
@@ -171,6 +186,8 @@ class FakeVarnishCli:
             case ("vcl.load", name, path):
                 return self._load(name, Path(path))
             case ("vcl.use", name):
+                if self.is_unusable:
+                    raise CliRefusedError(300, "no")
                 self.active = name
             case ("vcl.discard", name):
                 if name == self.active or name in self.undiscardable:

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from varnish_gateway_chaperone.varnish.cli import Cli, CliLostError, CliRefusedError
+from varnish_gateway_chaperone.varnish.cli import Cli, CliRefusedError
 from varnish_gateway_common.document import digest
 
 COMPILE_SECONDS: Final = 60
@@ -31,13 +31,18 @@ class Vcls:
         self.active_digest = ""
 
     async def use(self, content: bytes) -> None:
-        """Compile and use. Raises VclError, CliLostError, and OSError when the text cannot be written."""
+        """Compile and use. Raises VclError, CliError, and OSError when the text cannot be written."""
         name = self._next_name(content)
         self._file.write_bytes(content)
         await self._load(name)
-        await self._cli.command("vcl.use", name)
+        try:
+            await self._cli.command("vcl.use", name)
+        except CliRefusedError:
+            await self._discard([name])
+            raise
         self.active_digest = digest(content)
-        await self._discard_all_but(name)
+        lingering, self._lingering = self._lingering, [name]
+        await self._discard(lingering)
 
     def _next_name(self, content: bytes) -> str:
         """A digest and a counter: the same text may come again while its former self still lingers."""
@@ -50,17 +55,13 @@ class Vcls:
         except CliRefusedError as refused:
             raise VclError(readable(refused.message, self._file)) from None
 
-    async def _discard_all_but(self, name: str) -> None:
+    async def _discard(self, names: list[str]) -> None:
         """What requests still hold goes when they end; what is refused is tried again after the next VCL."""
-        refused = []
-        for old in self._lingering:
+        for name in names:
             try:
-                await self._cli.command("vcl.discard", old)
-            except CliLostError:
-                raise
+                await self._cli.command("vcl.discard", name)
             except CliRefusedError:
-                refused.append(old)
-        self._lingering = [*refused, name]
+                self._lingering.append(name)
 
 
 def readable(message: str, file: Path) -> str:
