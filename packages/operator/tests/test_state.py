@@ -121,9 +121,10 @@ def test_a_status_file_that_somebody_broke_is_written_anew(state: StateFolder) -
 
 def test_statuses_are_written_some_at_a_time(state: StateFolder) -> None:
     found = plan(GATEWAY + WEB)
-    assert not state.write_statuses(found, is_complete=True, now="now", most=2)
+    late = iter((False, True))
+    assert not state.write_statuses(found, is_complete=True, now="now", is_late=lambda: next(late))
     assert len(files(state)) == 2
-    assert state.write_statuses(found, is_complete=True, now="now", most=2)
+    assert state.write_statuses(found, is_complete=True, now="now")
     assert len(files(state)) == 3
 
 

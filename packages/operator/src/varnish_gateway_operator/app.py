@@ -29,8 +29,10 @@ LOOK_ANYWAY_MS = 1000
 """What the kernel does not tell about (files behind links, a folder that came back) is found by looking."""
 IDLE_SHARE = 20
 """Looking takes at most one part in so many of the time."""
-STATUSES_AT_A_TIME = 300
-"""Then it is looked whether something more urgent has changed."""
+STATUSES_SHARE = 3
+"""Writing statuses may take so many times as long as it took to look whether something more urgent has changed; ..."""
+STATUSES_SECONDS = (0.1, 0.5)
+"""... at least so long, and at most."""
 
 
 def options() -> Options:
@@ -61,13 +63,16 @@ class Rounds:
 
     def run(self) -> None:
         """One round; nothing happens when nothing changed. Raises OSError when STATE or the folder fail."""
+        began = time.monotonic()
         snapshot, reports = self.source.read(), self.state.reports()
+        took = time.monotonic() - began
         now = self.clock()
         is_due = self._changes_at is not None and now >= self._changes_at
         if is_due or self._done is None or self._done[0] is not snapshot or self._done[1] != reports:
             self._translate(snapshot, reports, now)
         if self._unwritten:
-            self._write_statuses(self._unwritten)
+            least, most = STATUSES_SECONDS
+            self._write_statuses(self._unwritten, min(max(took * STATUSES_SHARE, least), most))
 
     def _translate(self, snapshot: Snapshot, reports: Reports, now: datetime) -> None:
         """Documents first: they are what traffic waits for."""
@@ -75,13 +80,15 @@ class Rounds:
         self._tell_mistakes()
         plan = translate(snapshot, reports, self.options, self.memory, now)
         done = self.state.write_gateways(plan, is_complete=not self.source.mistakes)
-        log.info(_sentence(snapshot, plan, done))
+        say = log.info if done else log.debug
+        say(_sentence(snapshot, plan, done))
         self._done, self._unwritten, self._changes_at = (snapshot, reports), plan, plan.changes_at
 
-    def _write_statuses(self, plan: Plan) -> None:
-        """Some at a time, for an edit must not wait until thousands of files are written."""
-        is_complete = not self.source.mistakes
-        if self.state.write_statuses(plan, is_complete=is_complete, now=_text(self.clock()), most=STATUSES_AT_A_TIME):
+    def _write_statuses(self, plan: Plan, seconds: float) -> None:
+        """As many as can be in that time, for an edit must not wait until thousands of files are written."""
+        is_complete, end = not self.source.mistakes, time.monotonic() + seconds
+        is_late = lambda: time.monotonic() > end  # noqa: E731
+        if self.state.write_statuses(plan, is_complete=is_complete, now=_text(self.clock()), is_late=is_late):
             self.state.write_mistakes(self.source.mistakes, self.source.root)
             self._unwritten = None
 

@@ -8,7 +8,7 @@ STATE/status/mistakes.yaml                                       what could not 
 """
 
 import json
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -71,17 +71,20 @@ class StateFolder:
         self._gateways |= plan.gateways.keys()
         return done
 
-    def write_statuses(self, plan: Plan, *, is_complete: bool, now: str, most: int | None = None) -> bool:
-        """Write the statuses that changed, `most` of them at a time, and remove those of objects that are gone.
+    def write_statuses(
+        self, plan: Plan, *, is_complete: bool, now: str, is_late: Callable[[], bool] = lambda: False
+    ) -> bool:
+        """Write the statuses that changed, until it `is_late`, and remove those of objects that are gone.
 
         True when all is done. Raises OSError.
         """
-        changed = [key for key, status in plan.statuses.items() if self._statuses.get(key) is not status]
-        for key in changed[:most]:
-            self._write_status(key, plan.statuses[key], now)
-            self._statuses[key] = plan.statuses[key]
-        if len(changed) > len(changed[:most]):
-            return False
+        for key, status in plan.statuses.items():
+            if self._statuses.get(key) is status:
+                continue
+            self._write_status(key, status, now)
+            self._statuses[key] = status
+            if is_late():
+                return False
         for path, gone in list(self._gone(plan, is_complete)):
             path.unlink(missing_ok=True)
             self._statuses.pop(gone, None)
