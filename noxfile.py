@@ -21,7 +21,8 @@ CLUSTER = ROOT / "e2e" / "cluster"
 CONFORMANCE = ROOT / "e2e" / "conformance"
 GHOST = ROOT / "packages" / "ghost-vmod"
 PACKAGES = [ROOT / "packages" / name for name in ("common", "operator", "chaperone")]
-QUICKSTART = ROOT / "examples" / "quickstart"
+EXAMPLES = ROOT / "examples"
+QUICKSTART = EXAMPLES / "quickstart"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "varnish-gateway"
 VARNISH_SERIES = "7.7"
 HAPROXY_SERIES = "3.0"
@@ -46,8 +47,9 @@ def gateway(session: nox.Session) -> None:
     environment = programs(session)
     fill(session, RUNTIME, editable_packages())
     command = [str(RUNTIME / "bin/varnish-gateway-chaperone"), "standalone", str(folder), *options]
-    if folder == QUICKSTART:
-        command += quickstart_backends(options)
+    example = Path(session.invoked_from, folder).resolve()
+    if example.parent == EXAMPLES:
+        command += example_backends(example, options)
     # From here on this process is the gateway: signals reach it, and its exit code is ours.
     os.chdir(session.invoked_from)
     os.execve(command[0], command, os.environ | environment)
@@ -70,14 +72,14 @@ def gateway_options(arguments: list[str]) -> tuple[list[str], Path]:
     return options, given.folder or QUICKSTART
 
 
-def quickstart_backends(options: list[str]) -> list[str]:
-    """Start the example's own backends; they end with this process. Returns options that chaperone needs besides."""
+def example_backends(example: Path, options: list[str]) -> list[str]:
+    """Start an example's own backends; they end with this process. Returns options that chaperone needs besides."""
     ready = [option.partition("=")[2] for option in options if option.startswith("--ready-file=")]
-    added = [] if ready else [f"--ready-file={tempfile.gettempdir()}/varnish-gateway-quickstart-{os.getpid()}"]
+    added = [] if ready else [f"--ready-file={tempfile.gettempdir()}/varnish-gateway-example-{os.getpid()}"]
     file = ready[0] if ready else added[0].partition("=")[2]
     address = next((option.partition("=")[2] for option in options if option.startswith("--address=")), "127.0.0.1")
     subprocess.Popen(
-        [str(RUNTIME / "bin/python"), str(QUICKSTART / "backends.py"), address, file],
+        [str(RUNTIME / "bin/python"), str(EXAMPLES / "backends.py"), str(example), address, file],
         start_new_session=True,  # Ctrl-C is for the gateway, which drains: its backends must outlive that
         preexec_fn=end_with_parent,  # noqa: PLW1509 - nothing else runs in this process
     )
@@ -98,9 +100,8 @@ def tests(session: nox.Session) -> None:
         if session.posargs:
             run("pytest", *session.posargs, env=environment)
         else:
-            run("pytest", "-n", "4", "--cov", "--cov-report=", "packages", env=environment)
-            # One after the other: the cases' endpoints have fixed addresses.
-            run("pytest", "--cov", "--cov-append", "--cov-report=term:skip-covered", "e2e/live", env=environment)
+            # More processes than processors: most of a live test is waiting.
+            run("pytest", "-n", "4", "--cov", "--cov-report=term:skip-covered", "packages", "e2e/live", env=environment)
     finally:
         failed = rust.wait() != 0
     if failed:
@@ -137,7 +138,7 @@ def types(session: nox.Session) -> None:
     for package in PACKAGES:
         run("mypy", str(package / "src"), str(package / "tests"))
     run("mypy", "--package", "e2e.cluster")
-    for folder in ("e2e/live", "bench", "examples/quickstart"):
+    for folder in ("e2e/live", "bench", "examples"):
         run("mypy", folder)
 
 

@@ -1,15 +1,23 @@
-"""What the live tests share: the server behind the gateway, and the gateway of the cases."""
+"""What the live tests share: the server behind the gateways, and the gateways of the cases."""
 
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from case import all_cases
-from live_rig import LiveGateway
+from live_rig import LiveGateways
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Unix sockets have short paths: pytest's own folders may be too deep."""
+    with tempfile.TemporaryDirectory(prefix="vgw-") as name:
+        yield Path(name)
 
 
 @pytest.fixture(scope="session")
@@ -24,13 +32,6 @@ def echo() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def gateway(echo: None) -> Iterator[LiveGateway]:
-    # Unix sockets have short paths: pytest's own folders may be too deep.
-    with tempfile.TemporaryDirectory(prefix="vgw-") as folder:
-        live = LiveGateway(Path(folder))
-        process = live.start()
-        try:
-            yield live
-        finally:
-            process.terminate()
-            process.wait(timeout=30)
+def gateways(echo: None) -> Iterator[LiveGateways]:
+    with tempfile.TemporaryDirectory(prefix="vgw-") as name, ExitStack() as stack:
+        yield LiveGateways(Path(name), stack)

@@ -1,24 +1,30 @@
-"""A chaperone with a real varnishd and ghost, for one case after the other."""
+"""Chaperones with a real varnishd, ghost and HAProxy, for one case after the other."""
 
-import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from case import Case
+from documents import Documents
+from places import own_address
 from varnish_gateway_common import names
 from varnish_gateway_common.document import digest
 from varnish_gateway_common.files import write_if_changed
 from varnish_gateway_common.ghost import Ghost
 from varnish_gateway_common.pod import Pod, PodSocket
-from varnish_gateway_operator.packaged import vcl_parts
-from varnish_gateway_operator.translate.vcl import concatenated
+from varnish_gateway_common.report import Report
 
-PORTS = (8080, 8081, 8090)
-ADDRESS = "127.20.0.1"
-DEFAULT_VCL = concatenated(vcl_parts(), "").encode()
+SOCKETS = (
+    *(PodSocket(name=names.socket_name("http", port), port=port) for port in (8080, 8081, 8090)),
+    *(
+        PodSocket(name=names.socket_name("https", port), port=port, protocol="HTTPS", front="proxy")
+        for port in (8443, 8444)
+    ),
+)
+"""Those of the cases: one gateway serves most of them."""
+DRAIN_SECONDS = 2
 
 
 def wait_for(what: str, claim: Callable[[], bool], seconds: float = 15) -> None:
@@ -30,37 +36,69 @@ def wait_for(what: str, claim: Callable[[], bool], seconds: float = 15) -> None:
 
 
 class LiveGateway:
-    """A chaperone that is given one case after the other."""
+    """A chaperone that is given one gateway's documents after the other's."""
 
-    def __init__(self, folder: Path) -> None:
-        self.address = ADDRESS
+    def __init__(self, folder: Path, sockets: tuple[PodSocket, ...] = SOCKETS) -> None:
+        self.address = own_address()
         self.state = folder / "state" / "default" / "gw"
         self.endpoints = folder / "endpoints"
         self.run = folder / "run"
+        self.sockets = sockets
+        self.log = folder / "log"
 
-    def start(self) -> subprocess.Popen[bytes]:
-        sockets = tuple(PodSocket(name=names.socket_name("http", port), port=port) for port in PORTS)
-        write_if_changed(self.state / names.POD, Pod(version=1, gateway="default/gw", sockets=sockets).to_json())
+    @contextmanager
+    def running(self, *options: str) -> Iterator["LiveGateway"]:
+        """As a child of the tests; drained at the end."""
+        pod = Pod(version=1, gateway="default/gw", sockets=self.sockets, storage="malloc,64m")
+        write_if_changed(self.state / names.POD, pod.to_json())
         self.endpoints.mkdir(parents=True)
-        command = [str(Path(sys.executable).with_name("varnish-gateway-chaperone")), "run", "--state", str(self.state)]
-        command += ["--endpoints", str(self.endpoints), "--run", str(self.run)]
-        command += ["--address", ADDRESS, "--web", f"{ADDRESS}:{names.WEB_PORT}"]
-        return subprocess.Popen(command)
+        command = [str(Path(sys.executable).with_name("varnish-gateway-chaperone")), "run", *options]
+        command += ["--state", str(self.state), "--endpoints", str(self.endpoints), "--run", str(self.run)]
+        command += ["--address", self.address, "--web", f"{self.address}:{names.WEB_PORT}"]
+        command += ["--drain-deadline", str(DRAIN_SECONDS)]
+        with self.log.open("wb") as log, subprocess.Popen(command, stderr=log) as process:
+            try:
+                yield self
+            finally:
+                process.terminate()
+                process.wait(timeout=30)
+                sys.stderr.write(self.log.read_text())
 
-    def load(self, case: Case, gateway: str) -> None:
-        """Give it the case's documents, and wait until ghost runs them."""
-        user_vcl = case.gateways[gateway] / names.VCL
-        write_if_changed(self.endpoints / "in.yaml", (case.folder / "in.yaml").read_bytes())
-        write_if_changed(self.state / names.VCL, user_vcl.read_bytes() if user_vcl.exists() else DEFAULT_VCL)
-        write_if_changed(self.state / names.ROUTING, case.routing(gateway))
-        wanted = case.ghost(gateway)
-        wait_for(f"{case.folder.name} to be in effect", lambda: self._runs(wanted))
+    def load(self, documents: Documents, ghost: Ghost | None = None) -> None:
+        """Give it the documents, and wait until they, and this ghost.json, are in effect."""
+        documents.write(self.state, self.endpoints)
+        wait_for("the documents to be in effect", lambda: self._runs(documents, ghost))
 
-    def _runs(self, wanted: Ghost) -> bool:
+    @property
+    def report(self) -> Report:
+        """Raises FileNotFoundError before the first."""
+        return Report.from_json((self.state / names.REPORT).read_bytes())
+
+    def _runs(self, documents: Documents, ghost: Ghost | None) -> bool:
         try:
-            running = Ghost.from_json((self.run / names.GHOST).read_bytes())
-            report = json.loads((self.state / names.REPORT).read_bytes())
+            report = self.report
+            running = Ghost.from_json((self.run / names.GHOST).read_bytes()) if ghost else None
         except FileNotFoundError:
             return False
-        vcl = digest((self.state / names.VCL).read_bytes())
-        return running == wanted and report.get("vcl_digest") == vcl and report.get("is_serving", False)
+        pod_digest = digest((self.state / names.POD).read_bytes())
+        is_whole = report.is_serving and report.pod_digest == pod_digest
+        return is_whole and running == ghost and documents.digests.items() <= report.model_dump().items()
+
+
+class LiveGateways:
+    """A chaperone for every set of sockets that the cases need; most share one."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self._folder = folder
+        self._stack = stack
+        self._running: dict[tuple[PodSocket, ...], LiveGateway] = {}
+
+    def serving(self, documents: Documents, ghost: Ghost) -> LiveGateway:
+        """The one with the sockets that these documents ask for; they are in effect."""
+        own = {socket.name: socket for socket in documents.sockets}
+        sockets = tuple(own.get(socket.name, socket) for socket in SOCKETS)
+        if sockets not in self._running:
+            gateway = LiveGateway(self._folder / str(len(self._running)), sockets)
+            self._running[sockets] = self._stack.enter_context(gateway.running())
+        self._running[sockets].load(documents, ghost)
+        return self._running[sockets]

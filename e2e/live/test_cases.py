@@ -1,24 +1,21 @@
-"""Every golden case through a real varnishd: the same requests, the same answers."""
+"""Every golden case through a real varnishd, with HAProxy before it where that is due."""
 
 import pytest
 
 from case import Case, all_cases
-from live_rig import LiveGateway
+from live_rig import LiveGateways
 
 pytestmark = pytest.mark.live
 
-SERVED = "http:"
-"""Nothing stands in front of varnishd for HTTPS yet: those claims are checked by ghost's core alone."""
-
 
 @pytest.mark.parametrize("case", [case for case in all_cases() if case.claims], ids=lambda case: case.folder.name)
-def test_case(case: Case, gateway: LiveGateway) -> None:
+def test_case(case: Case, gateways: LiveGateways) -> None:
     wrong: list[str] = []
-    for name in case.gateways:
-        gateway.load(case, name)
-        for claim in case.claims:
-            if case.gateway_of(claim) == name and claim["get"].startswith(SERVED):
-                wrong += case.check(claim, gateway.address)
+    for name, documents in case.gateways.items():
+        claims = [claim for claim in case.claims if case.gateway_of(claim) == name]
+        if claims:
+            gateway = gateways.serving(documents, case.ghost(name))
+            wrong += [line for claim in claims for line in case.check(claim, gateway.address)]
     assert not wrong, "\n".join(wrong)
 
 
