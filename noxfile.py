@@ -21,6 +21,7 @@ CLUSTER = ROOT / "e2e" / "cluster"
 CONFORMANCE = ROOT / "e2e" / "conformance"
 GHOST = ROOT / "packages" / "ghost-vmod"
 PACKAGES = [ROOT / "packages" / name for name in ("common", "operator", "chaperone")]
+IMAGES = ROOT / "dist" / "images"
 EXAMPLES = ROOT / "examples"
 QUICKSTART = EXAMPLES / "quickstart"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "varnish-gateway"
@@ -170,6 +171,29 @@ def bench(session: nox.Session) -> None:
     session.run(str(TOOLCHAIN / "apt-install.sh"), "wrk", external=True)
     run = workshop(session)
     run("python", "-m", "bench", *session.posargs, env=environment)
+
+
+@nox.session
+def images(session: nox.Session) -> None:
+    """Build the images, without a registry, into dist/images: nox -s images -- [operator] [gateway]"""
+    if not shutil.which("cargo"):
+        session.error("a Rust toolchain is needed: cargo is not in PATH")
+    session.run(str(TOOLCHAIN / "build-images.sh"), str(IMAGES), *session.posargs, external=True)
+
+
+@nox.session(venv_backend="venv")
+def lock(session: nox.Session) -> None:
+    """Choose anew, with their hashes, the Python packages that go into the images."""
+    session.install("uv~=0.9")
+    for image, package in (("operator", "operator"), ("gateway", "chaperone")):
+        wanted = f"./packages/common\n./packages/{package}\n".encode()
+        ours = [f"--no-emit-package=varnish-gateway-{name}" for name in ("common", package)]
+        options = ["--quiet", "--upgrade", "--generate-hashes", "--no-header", "--no-annotate", *ours]
+        target = ["--python-version=3.13", "--python-platform=x86_64-manylinux_2_28"]
+        with tempfile.NamedTemporaryFile(suffix=".in", dir=ROOT) as file:
+            file.write(wanted)
+            file.flush()
+            session.run("uv", "pip", "compile", *options, *target, file.name, "-o", f"images/{image}/requirements.txt")
 
 
 @nox.session

@@ -32,7 +32,10 @@ go build -ldflags "$flags" -o "$prefix.new/bin/kubernetes" .
 for name in "${NAMES[@]}"; do ln -s kubernetes "$prefix.new/bin/$name"; done
 
 say "compiling helm $HELM"
-GOBIN="$prefix.new/bin" go install -ldflags "-s -w" "helm.sh/helm/v3/cmd/helm@$HELM"
+helm=helm.sh/helm/v3
+flags="-s -w -X $helm/internal/version.version=$HELM"
+flags+=" -X $helm/pkg/chartutil.k8sVersionMajor=$major -X $helm/pkg/chartutil.k8sVersionMinor=$minor"
+GOBIN="$prefix.new/bin" go install -ldflags "$flags" "$helm/cmd/helm@$HELM"
 
 # What holds a pod's namespaces.
 printf '#include <unistd.h>\nint main(void) { for (;;) pause(); }\n' |
