@@ -152,9 +152,10 @@ def layers(session: nox.Session) -> None:
 
 @nox.session
 def schema(session: nox.Session) -> None:
-    """Export the documents' JSON Schemas for the Rust side."""
+    """Export the documents' JSON Schemas for the Rust side, and the custom resources' definitions for the chart."""
     run = workshop(session)
     run("python", "-m", "varnish_gateway_common.schema", str(GHOST / "schema"))
+    run("python", "-m", "varnish_gateway_operator.crds", str(ROOT / "helm" / "varnish-gateway" / "crds"))
 
 
 @nox.session

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from varnish_gateway_operator.resources.base import Resource
+from varnish_gateway_operator.resources.cache import VarnishCacheInvalidation, VarnishCachePolicy
 from varnish_gateway_operator.resources.core import ConfigMap, Namespace, Secret, Service
 from varnish_gateway_operator.resources.gateway import Gateway, GatewayClass
 from varnish_gateway_operator.resources.grants import ReferenceGrant
@@ -31,6 +32,8 @@ class Snapshot:
     config_maps: Mapping[Key, ConfigMap] = field(default_factory=dict)
     secrets: Mapping[Key, Secret] = field(default_factory=dict)
     parameters: Mapping[Key, GatewayClassParameters] = field(default_factory=dict)
+    cache_policies: Mapping[Key, VarnishCachePolicy] = field(default_factory=dict)
+    cache_invalidations: Mapping[Key, VarnishCacheInvalidation] = field(default_factory=dict)
 
     @cached_property
     def grants_into(self) -> Mapping[str, tuple[ReferenceGrant, ...]]:
@@ -61,4 +64,6 @@ def snapshot_of(resources: Iterable[Resource]) -> Snapshot:
         config_maps=those_of(ConfigMap),
         secrets=those_of(Secret),
         parameters=those_of(GatewayClassParameters),
+        cache_policies=those_of(VarnishCachePolicy),
+        cache_invalidations=those_of(VarnishCacheInvalidation),
     )

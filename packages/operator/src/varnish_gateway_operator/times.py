@@ -6,6 +6,9 @@ from typing import Any
 
 Json = dict[str, Any]
 
+HOLDERS = ("ancestors", "listeners", "parents")
+"""Lists of what has conditions of its own."""
+
 
 def stamped(status: Json, before: Json, now: str) -> Json:
     """`status` with a time in every condition that has none: the one it had `before`, unless its status changed."""
@@ -18,7 +21,7 @@ def _stamped(node: Json, path: tuple[str, ...], known: dict[tuple[str, ...], Jso
     for key, value in node.items():
         if key == "conditions" and isinstance(value, list):
             found[key] = [_condition(each, path, known, now) for each in value]
-        elif key in ("listeners", "parents") and isinstance(value, list):
+        elif key in HOLDERS and isinstance(value, list):
             found[key] = [
                 _stamped(each, (*path, key, _identity(each)), known, now) if isinstance(each, dict) else each
                 for each in value
@@ -42,11 +45,11 @@ def _conditions(node: Json, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, 
                 continue
             if key == "conditions":
                 yield (*path, str(each.get("type"))), each
-            elif key in ("listeners", "parents"):
+            elif key in HOLDERS:
                 yield from _conditions(each, (*path, key, _identity(each)))
 
 
 def _identity(entry: Json) -> str:
-    """What makes a listener or a parent the same one as before."""
-    named = [entry.get("name"), entry.get("controllerName"), entry.get("parentRef")]
+    """What makes an entry the same one as before."""
+    named = [entry.get("name"), entry.get("controllerName"), entry.get("parentRef"), entry.get("ancestorRef")]
     return json.dumps(named, sort_keys=True, default=str)

@@ -1,9 +1,9 @@
 """What all models are made of."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictInt, StringConstraints
 from pydantic.alias_generators import to_camel
 
 _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
@@ -25,6 +25,21 @@ class Part(BaseModel):
     """A part of an object. Frozen; camelCase outside."""
 
     model_config = ConfigDict(frozen=True, alias_generator=to_camel)
+
+
+DESCRIBED: Final = ConfigDict(frozen=True, alias_generator=to_camel, use_attribute_docstrings=True)
+
+
+class Described(Part):
+    """A part of a kind of our own: the docstrings of its fields are what `kubectl explain` says of them."""
+
+    model_config = DESCRIBED
+
+
+def rules(*checks: tuple[str, str]) -> ConfigDict:
+    """What the API server checks besides the shape: expressions in CEL, and what it says where one does not hold."""
+    validations: list[JsonValue] = [{"rule": rule, "message": message} for rule, message in checks]
+    return ConfigDict(json_schema_extra={"x-kubernetes-validations": validations})
 
 
 class Metadata(Part):

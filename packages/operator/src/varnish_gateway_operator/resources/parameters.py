@@ -8,28 +8,38 @@ import ipaddress
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, ConfigDict, Field, StrictBool, StrictInt, StringConstraints, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    StrictBool,
+    StrictInt,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
 
-from varnish_gateway_operator.resources.base import Namespace, ObjectName, Part, Resource, Unread
+from varnish_gateway_operator.resources.base import DESCRIBED, Described, Namespace, ObjectName, Resource, Unread, rules
 
 REFUSED_ARGUMENTS = ("-M", "-S", "-F", "-f", "-n", "-T", "-a")
 """Those that the gateway itself sets, and on which its safety rests."""
 
 OWN_VOLUMES = ("run", "tmp")
+RESERVED = f"{' and '.join(OWN_VOLUMES)} are the gateway's own"
 OWN_CONTAINER = "gateway"
 
-Json = dict[str, Any]
-Percentage = Annotated[str, StringConstraints(pattern=r"^(100|[1-9]?[0-9])%$")]
+OPEN = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+
+Json = Annotated[dict[str, Any], WithJsonSchema(OPEN)]
 Count = Annotated[StrictInt, Field(ge=0)]
-Share = Count | Percentage
-Label = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)]
-
-
-class Described(Part):
-    """A part whose fields say what they are."""
-
-    model_config = ConfigDict(frozen=True, alias_generator=to_camel, use_attribute_docstrings=True)
+Percentage = Annotated[str, StringConstraints(pattern=r"^(100|[1-9]?[0-9])%$")]
+Share = Annotated[Count | Percentage, WithJsonSchema({"x-kubernetes-int-or-string": True})]
+Argument = Annotated[str, StringConstraints(max_length=1024)]
+Labels = Annotated[dict[str, str], Field(max_length=64)]
 
 
 class ConfigMapKey(Described):
@@ -68,6 +78,13 @@ class Logging(Described):
 class Disruption(Described):
     """A PodDisruptionBudget."""
 
+    model_config = ConfigDict(
+        **DESCRIBED,
+        **rules(
+            ("has(self.minAvailable) != has(self.maxUnavailable)", "must have either minAvailable or maxUnavailable")
+        ),
+    )
+
     min_available: Share | None = None
     """How many pods must stay."""
     max_unavailable: Share | None = None
@@ -98,9 +115,9 @@ class ServiceParameters(Described):
 
     type: Literal["ClusterIP", "NodePort", "LoadBalancer"] = "LoadBalancer"
     """How the Service is reached."""
-    annotations: dict[str, str] = {}
+    annotations: Labels = {}
     """More annotations."""
-    labels: dict[str, str] = {}
+    labels: Labels = {}
     """More labels."""
     load_balancer_class: str | None = None
     """Which load balancer, where there are several."""
@@ -132,13 +149,23 @@ class ClientAddress(Described):
 class Autoscaling(Described):
     """A HorizontalPodAutoscaler."""
 
+    model_config = ConfigDict(
+        **DESCRIBED,
+        **rules(
+            (
+                "(has(self.minReplicas) ? self.minReplicas : 2) <= self.maxReplicas",
+                "minReplicas must not be above maxReplicas",
+            )
+        ),
+    )
+
     min_replicas: Annotated[StrictInt, Field(ge=1)] = 2
     """Never fewer pods."""
     max_replicas: Annotated[StrictInt, Field(ge=1)]
     """Never more pods."""
     target_cpu_utilization_percentage: Annotated[StrictInt, Field(ge=1, alias="targetCPUUtilizationPercentage")] = 80
     """Of the CPU that the pods request, unless there are metrics."""
-    metrics: tuple[Json, ...] = ()
+    metrics: Annotated[tuple[Json, ...], Field(max_length=32)] = ()
     """In place of CPU: metrics of an autoscaling/v2 HorizontalPodAutoscaler."""
     behavior: Json | None = None
     """How fast, as autoscaling/v2 has it."""
@@ -150,28 +177,59 @@ class Autoscaling(Described):
         return self
 
 
-def _has(*wanted: str) -> AfterValidator:
-    def check(value: Json) -> Json:
-        for name in wanted:
+class _Open:
+    """Marks an object of Kubernetes' own of which these fields, all of them texts, must be there."""
+
+    def __init__(self, *wanted: str) -> None:
+        self.wanted = wanted
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self._checked, handler(source))
+
+    def __get_pydantic_json_schema__(self, _: CoreSchema, __: GetJsonSchemaHandler) -> JsonSchemaValue:
+        text = {"type": "string", "minLength": 1, "maxLength": 1024}
+        return {**OPEN, "properties": dict.fromkeys(self.wanted, text), "required": list(self.wanted)}
+
+    def _checked(self, value: dict[str, Any]) -> dict[str, Any]:
+        for name in self.wanted:
             if not isinstance(value.get(name), str) or not value[name]:
                 raise ValueError(f"must have a {name}")
         return value
 
-    return AfterValidator(check)
+
+Volume = Annotated[dict[str, Any], _Open("name")]
+VolumeMount = Annotated[dict[str, Any], _Open("name", "mountPath")]
+InitContainer = Annotated[dict[str, Any], _Open("name", "image")]
+SpreadConstraint = Annotated[dict[str, Any], _Open("topologyKey", "whenUnsatisfiable")]
 
 
-Volume = Annotated[Json, _has("name")]
-VolumeMount = Annotated[Json, _has("name", "mountPath")]
-InitContainer = Annotated[Json, _has("name", "image")]
-SpreadConstraint = Annotated[Json, _has("topologyKey", "whenUnsatisfiable")]
+def _all(field: str) -> str:
+    """The beginning of a rule in CEL that each x of a list must keep."""
+    return f"!has(self.{field}) || self.{field}.all(x"
 
 
 class ParametersSpec(Described):
     """How the gateways of a class are run."""
 
+    model_config = ConfigDict(
+        **DESCRIBED,
+        **rules(
+            (
+                f"{_all('varnishdExtraArgs')}, !{list(REFUSED_ARGUMENTS)}.exists(y, x.startsWith(y)))",
+                f"varnishdExtraArgs: {', '.join(REFUSED_ARGUMENTS)} are set by the gateway itself",
+            ),
+            (f"{_all('extraVolumes')}, !(x.name in {list(OWN_VOLUMES)}))", f"extraVolumes: {RESERVED}"),
+            (f"{_all('extraVolumeMounts')}, !(x.name in {list(OWN_VOLUMES)}))", f"extraVolumeMounts: {RESERVED}"),
+            (
+                f"{_all('extraInitContainers')}, x.name != '{OWN_CONTAINER}')",
+                f"extraInitContainers: {OWN_CONTAINER} is the gateway's own",
+            ),
+        ),
+    )
+
     user_vcl_config_map_ref: Annotated[ConfigMapKey | None, Field(alias="userVCLConfigMapRef")] = None
     """VCL that is put between the generated parts."""
-    varnishd_extra_args: Annotated[tuple[str, ...], Field(max_length=64)] = ()
+    varnishd_extra_args: Annotated[tuple[Argument, ...], Field(max_length=64)] = ()
     """More arguments of varnishd; not -M, -S, -F, -f, -n, -T and -a, which the gateway sets itself."""
     storage: Storage = Storage()
     """Where cached objects are."""
@@ -184,17 +242,17 @@ class ParametersSpec(Described):
     """The gateway's image, in place of the operator's choice."""
     logging: Logging | None = None
     """A log of requests."""
-    extra_volumes: tuple[Volume, ...] = ()
+    extra_volumes: Annotated[tuple[Volume, ...], Field(max_length=32)] = ()
     """More volumes of the pods."""
-    extra_volume_mounts: tuple[VolumeMount, ...] = ()
+    extra_volume_mounts: Annotated[tuple[VolumeMount, ...], Field(max_length=32)] = ()
     """More mounts of the gateway's container."""
-    extra_init_containers: tuple[InitContainer, ...] = ()
+    extra_init_containers: Annotated[tuple[InitContainer, ...], Field(max_length=32)] = ()
     """Containers that run before the gateway's."""
     resources: Json = {}
     """Requests and limits of the gateway's container; shared memory and malloc storage count in its memory."""
     pod_disruption_budget: Disruption | None = None
     """How many pods an eviction must leave."""
-    topology_spread_constraints: tuple[SpreadConstraint, ...] = ()
+    topology_spread_constraints: Annotated[tuple[SpreadConstraint, ...], Field(max_length=32)] = ()
     """How pods are spread, in place of evenly over nodes. One without labelSelector is given that of the pods."""
     service: ServiceParameters = ServiceParameters()
     """The Service."""
@@ -204,9 +262,9 @@ class ParametersSpec(Described):
     """As many pods as are needed."""
     termination_grace_period: Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,4}(s|m|h)$")] | None = None
     """How long a pod may take to drain, `60s` by default."""
-    node_selector: dict[str, str] = {}
+    node_selector: Labels = {}
     """Labels of the nodes that will do."""
-    tolerations: tuple[Json, ...] = ()
+    tolerations: Annotated[tuple[Json, ...], Field(max_length=32)] = ()
     """Taints of nodes that will do."""
     affinity: Json = {}
     """Which nodes, and beside which pods."""
@@ -244,5 +302,7 @@ class ParametersSpec(Described):
 
 
 class GatewayClassParameters(Resource):
+    """How the gateways of a class are run."""
+
     spec: ParametersSpec = ParametersSpec()
     status: Unread = None

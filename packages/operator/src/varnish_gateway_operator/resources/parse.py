@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from varnish_gateway_operator.resources.base import Resource
+from varnish_gateway_operator.resources.cache import VarnishCacheInvalidation, VarnishCachePolicy
 from varnish_gateway_operator.resources.core import ConfigMap, EndpointSlice, Namespace, Secret, Service
 from varnish_gateway_operator.resources.gateway import Gateway, GatewayClass
 from varnish_gateway_operator.resources.grants import ReferenceGrant
@@ -39,6 +40,8 @@ KINDS: Final[Mapping[tuple[str, str], Kind]] = {
         Kind(HTTPRoute, GATEWAY_API, ("v1", "v1beta1")),
         Kind(ReferenceGrant, GATEWAY_API, ("v1", "v1beta1", "v1alpha2")),
         Kind(GatewayClassParameters, OURS, ("v1alpha1",), is_namespaced=False),
+        Kind(VarnishCachePolicy, OURS, ("v1alpha1",)),
+        Kind(VarnishCacheInvalidation, OURS, ("v1alpha1",)),
         Kind(Service, "", ("v1",)),
         Kind(EndpointSlice, "discovery.k8s.io", ("v1",)),
         Kind(Namespace, "", ("v1",), is_namespaced=False),

@@ -11,6 +11,7 @@ from varnish_gateway_common.report import Report
 from varnish_gateway_operator.resources.base import Resource
 from varnish_gateway_operator.resources.parameters import ParametersSpec
 from varnish_gateway_operator.snapshot import Key, Snapshot
+from varnish_gateway_operator.translate.caching import caching_statuses
 from varnish_gateway_operator.translate.certificates import GatewayCertificates, certificates_of, forget_gone
 from varnish_gateway_operator.translate.cluster import programmed_in_cluster, wanted_of
 from varnish_gateway_operator.translate.conditions import Condition, not_programmed
@@ -106,6 +107,7 @@ def translate(
             )
         )
     statuses += [each.status for each in routes.values() if each.placed.parents or has_own_entry(each.placed.route)]
+    statuses += caching_statuses(snapshot)
     changes_at = min((each.changes_at for each in certificates.values() if each.changes_at), default=None)
     return Plan(gateways, {status_key(each.resource): each for each in statuses}, changes_at)
 
