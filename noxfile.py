@@ -297,7 +297,7 @@ def system_vmods() -> Path:
 
 def editable_packages() -> list[str]:
     common, operator, chaperone = map(str, PACKAGES)
-    return ["-e", f"{common}[folder]", "-e", operator, "-e", chaperone]
+    return ["-e", f"{common}[folder,web]", "-e", operator, "-e", chaperone]
 
 
 def workshop(session: nox.Session) -> Callable[..., None]:

@@ -26,7 +26,7 @@ from varnish_gateway_chaperone.varnish.arguments import Paths, listen_address
 from varnish_gateway_chaperone.varnish.daemon import Program
 from varnish_gateway_chaperone.varnish.ghost import GhostClient
 from varnish_gateway_chaperone.varnish.statistics import Varnishstat
-from varnish_gateway_chaperone.web import Web
+from varnish_gateway_common.web import Web
 
 COLLECT_AFTER: Final = 50_000
 """A reload at 10,000 routes makes that many objects, none of them in cycles: the usual 700 trebles its time."""

@@ -7,7 +7,7 @@ from varnish_gateway_chaperone.metrics import CONTENT_TYPE, VARNISH_COUNTERS, VA
 from varnish_gateway_chaperone.rounds import Parts, Rounds
 from varnish_gateway_chaperone.varnish.ghost import Ghost, GhostError
 from varnish_gateway_chaperone.varnish.statistics import Statistics, StatisticsError
-from varnish_gateway_chaperone.web import Answer, Page
+from varnish_gateway_common.web import Answer, Page
 
 
 class Observer:

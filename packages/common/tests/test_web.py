@@ -8,7 +8,7 @@ from contextlib import suppress
 import httpx
 import pytest
 
-from varnish_gateway_chaperone.web import Answer, Web
+from varnish_gateway_common.web import Answer, Web
 
 
 async def page() -> Answer:

@@ -1,4 +1,4 @@
-"""Health, readiness and metrics over HTTP: three paths, GET and HEAD, one answer a connection."""
+"""Health, readiness and metrics over HTTP (extra `web`): three paths, GET and HEAD, one answer a connection."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
