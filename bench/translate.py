@@ -15,7 +15,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from varnish_gateway_operator.app import options, without_collection
+from varnish_gateway_operator.app import options
+from varnish_gateway_operator.garbage import without_collection
 from varnish_gateway_operator.resources.base import Resource
 from varnish_gateway_operator.resources.parse import kind_of, parse
 from varnish_gateway_operator.snapshot import Snapshot, snapshot_of

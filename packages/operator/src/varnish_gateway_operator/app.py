@@ -4,7 +4,6 @@ import gc
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,9 +13,12 @@ import watchfiles
 
 from varnish_gateway_common import names
 from varnish_gateway_operator.files import FolderSource, Mistake
+from varnish_gateway_operator.garbage import without_collection
 from varnish_gateway_operator.packaged import vcl_parts
+from varnish_gateway_operator.sentence import sentence
 from varnish_gateway_operator.snapshot import Snapshot
 from varnish_gateway_operator.state import StateFolder
+from varnish_gateway_operator.times import text_of
 from varnish_gateway_operator.translate import CertificateMemory, Memory, Options, Plan, Reports, translate
 
 log = structlog.get_logger()
@@ -81,14 +83,14 @@ class Rounds:
         plan = translate(snapshot, reports, self.options, self.memory, now)
         done = self.state.write_gateways(plan, is_complete=not self.source.mistakes)
         say = log.info if done else log.debug
-        say(_sentence(snapshot, plan, done))
+        say(sentence(snapshot, plan, done))
         self._done, self._unwritten, self._changes_at = (snapshot, reports), plan, plan.changes_at
 
     def _write_statuses(self, plan: Plan, seconds: float) -> None:
         """As many as can be in that time, for an edit must not wait until thousands of files are written."""
         is_complete, end = not self.source.mistakes, time.monotonic() + seconds
         is_late = lambda: time.monotonic() > end  # noqa: E731
-        if self.state.write_statuses(plan, is_complete=is_complete, now=_text(self.clock()), is_late=is_late):
+        if self.state.write_statuses(plan, is_complete=is_complete, now=text_of(self.clock()), is_late=is_late):
             self.state.write_mistakes(self.source.mistakes, self.source.root)
             self._unwritten = None
 
@@ -99,17 +101,6 @@ class Rounds:
         for mistake in sorted(self._told - mistakes):
             log.info(f"mended: {mistake}")
         self._told = mistakes
-
-
-@contextmanager
-def without_collection() -> Iterator[None]:
-    """No garbage collection meanwhile: a round makes hundreds of thousands of objects and no garbage with cycles, and
-    looking through all of them again and again takes longer than the round."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def once(folder: Path, out: Path) -> bool:
@@ -180,18 +171,3 @@ def _matters(path: Path, folder: Path, out: Path) -> bool:
     if path.is_relative_to(out):
         return path.name == names.REPORT
     return path.suffix in (".yaml", ".yml", "") or path == folder
-
-
-def _sentence(snapshot: Snapshot, plan: Plan, done: list[str]) -> str:
-    """What a round did."""
-    routes, gateways = len(snapshot.http_routes), len(plan.gateways)
-    what = f"translated {_counted(routes, 'route')} onto {_counted(gateways, 'gateway')}"
-    return f"{what}: {', '.join(done)}" if done else f"{what}: nothing to write"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _text(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -2,12 +2,18 @@
 
 import json
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 Json = dict[str, Any]
 
 HOLDERS = ("ancestors", "listeners", "parents")
 """Lists of what has conditions of its own."""
+
+
+def text_of(moment: datetime) -> str:
+    """As Kubernetes writes it."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def stamped(status: Json, before: Json, now: str) -> Json:

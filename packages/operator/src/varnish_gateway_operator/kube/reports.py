@@ -1,0 +1,68 @@
+"""What the pods report, together with which pods there are: what a pod that is gone said counts no more."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from varnish_gateway_common.kube.api import Json
+from varnish_gateway_common.report import Report
+from varnish_gateway_operator.translate.objects.shape import Identity
+from varnish_gateway_operator.snapshot import Key
+from varnish_gateway_operator.translate import Reports
+
+SUFFIX: Final = "-report"
+
+
+def reports_of(own: Mapping[Identity, Json]) -> Reports:
+    """By Gateway. A pod that is not ready serves nobody, whatever it says."""
+    found: dict[Key, tuple[Report, ...]] = {}
+    for namespace, gateway, data in _report_maps(own):
+        reports = (_report(pod, text, own.get(("Pod", namespace, pod))) for pod, text in sorted(data.items()))
+        found[namespace, gateway] = tuple(report for report in reports if report)
+    return found
+
+
+def leftovers(own: Mapping[Identity, Json]) -> Iterator[tuple[Identity, str]]:
+    """Report ConfigMaps, and names of pods therein that do not exist."""
+    for identity, content in own.items():
+        if _is_report_map(identity):
+            yield from ((identity, pod) for pod in content.get("data") or {} if ("Pod", identity[1], pod) not in own)
+
+
+def pod_essence(content: Json) -> Json:
+    """The little that is read of a pod."""
+    status = content.get("status") or {}
+    ready = [each for each in status.get("conditions") or () if each.get("type") == "Ready"]
+    return {**{key: content[key] for key in ("apiVersion", "kind", "metadata")}, "status": {"conditions": ready}}
+
+
+def gateway_of(content: Json) -> str:
+    """The name of the Gateway that owns an object; empty where none does."""
+    references = content["metadata"].get("ownerReferences") or ()
+    return next((str(each["name"]) for each in references if each.get("kind") == "Gateway"), "")
+
+
+def _report_maps(own: Mapping[Identity, Json]) -> Iterator[tuple[str, str, dict[str, str]]]:
+    for identity, content in own.items():
+        if _is_report_map(identity) and (gateway := gateway_of(content)):
+            yield identity[1], gateway, content.get("data") or {}
+
+
+def _is_report_map(identity: Identity) -> bool:
+    return identity[0] == "ConfigMap" and identity[2].endswith(SUFFIX)
+
+
+def _report(pod: str, text: str, known: Json | None) -> Report | None:
+    """None where the pod is gone, or what it says makes no sense."""
+    if known is None:
+        return None
+    try:
+        report = Report.from_json(text)
+    except ValidationError:
+        return None
+    return report if report.pod == pod and _is_ready(known) else report.model_copy(update={"is_serving": False})
+
+
+def _is_ready(pod: Mapping[str, Any]) -> bool:
+    return any(each.get("status") == "True" for each in pod["status"]["conditions"])

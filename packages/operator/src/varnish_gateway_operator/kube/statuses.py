@@ -1,0 +1,124 @@
+"""Statuses of objects that are not ours: what translation merged, written to the very version that it merged with.
+
+A conflict means that somebody wrote in between. What they wrote arrives by the watch, is merged, and written then:
+there is nothing to try again before.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+import structlog
+
+from varnish_gateway_common.kube.api import (
+    ConflictError,
+    ForbiddenError,
+    InvalidError,
+    Json,
+    KubeError,
+    NotFoundError,
+    path_of,
+)
+from varnish_gateway_operator.kube.api import Kube
+from varnish_gateway_operator.kube.kinds import plural
+from varnish_gateway_operator.kube.store import Store
+from varnish_gateway_operator.times import stamped
+from varnish_gateway_operator.translate.plan import StatusKey
+from varnish_gateway_operator.translate.status import ObjectStatus
+
+log = structlog.get_logger()
+
+AT_ONCE: Final = 16
+"""Writes in flight."""
+
+
+@dataclass
+class StatusWriter:
+    """Writes through `kube`, and tells the store what came of it."""
+
+    kube: Kube
+    store: Store
+    conflicts: int = 0
+    _settled: dict[StatusKey, ObjectStatus] = field(default_factory=dict)
+    """Those of which it is known that there is nothing to write."""
+    _refused: dict[StatusKey, Json] = field(default_factory=dict)
+    """What the API server would not take: not sent again until it is another."""
+
+    async def write(self, wanted: Iterable[ObjectStatus], now: str, most: int) -> tuple[int, bool]:
+        """`most` of those that differ from what is there. How many were written, and whether that was all.
+
+        Raises KubeError when the API server is not to be had, with the rest unwritten.
+        """
+        due: list[tuple[ObjectStatus, Json]] = []
+        for each in wanted:
+            if self._settled.get(_key(each)) is each:
+                continue
+            status = stamped(each.status, _known(each), now)
+            if is_contained(status, _known(each)) or self._refused.get(_key(each)) == each.status:
+                self._settled[_key(each)] = each
+            else:
+                due.append((each, status))
+        batch = _Batch(asyncio.Semaphore(AT_ONCE))
+        written = await asyncio.gather(*(self._write(*each, batch) for each in due[:most]))
+        if batch.failure:
+            raise batch.failure
+        return sum(written), len(due) <= most
+
+    def forget(self, wanted: Iterable[StatusKey]) -> None:
+        """Of objects that are gone."""
+        kept = set(wanted)
+        for key in self._settled.keys() - kept:
+            self._settled.pop(key, None)
+            self._refused.pop(key, None)
+
+    async def _write(self, wanted: ObjectStatus, status: Json, batch: "_Batch") -> bool:
+        async with batch.gate:
+            if batch.failure:
+                return False
+            try:
+                self.store.accept(await self.kube.merge(_path(wanted), _patch(wanted, status)))
+            except ConflictError:
+                self.conflicts += 1
+                return False
+            except NotFoundError:
+                return False
+            except (ForbiddenError, InvalidError) as error:
+                log.error(f"status of {wanted.resource.kind} {'/'.join(filter(None, wanted.resource.key))}: {error}")
+                self._refused[_key(wanted)] = wanted.status
+                return False
+            except KubeError as error:
+                batch.failure = error
+                return False
+        return True
+
+
+@dataclass
+class _Batch:
+    """Writes that are under way together; where one finds no API server, those that wait do not try."""
+
+    gate: asyncio.Semaphore
+    failure: KubeError | None = None
+
+
+def _path(wanted: ObjectStatus) -> str:
+    found = wanted.resource
+    return path_of(found.api_version, plural(found.kind), namespace=found.namespace, name=found.name, part="status")
+
+
+def _patch(wanted: ObjectStatus, status: Json) -> Json:
+    return {"metadata": {"resourceVersion": wanted.resource.metadata.resource_version}, "status": status}
+
+
+def is_contained(wanted: Json, live: Json) -> bool:
+    """Whether a merge patch with these fields would change nothing."""
+    return all(key in live and live[key] == value for key, value in wanted.items())
+
+
+def _known(wanted: ObjectStatus) -> Json:
+    found = getattr(wanted.resource, "status", None)
+    return found if isinstance(found, dict) else {}
+
+
+def _key(wanted: ObjectStatus) -> StatusKey:
+    return wanted.resource.kind, wanted.resource.namespace, wanted.resource.name

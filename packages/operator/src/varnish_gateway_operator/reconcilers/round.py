@@ -1,0 +1,97 @@
+"""Rounds in a cluster: think about everything that is known, write what is not so yet."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+import structlog
+
+from varnish_gateway_operator.garbage import without_collection
+from varnish_gateway_operator.kube.store import View
+from varnish_gateway_operator.reconcilers.gateway import GatewayReconciler
+from varnish_gateway_operator.reconcilers.httproute import HttpRouteReconciler
+from varnish_gateway_operator.reconcilers.outcome import Outcome
+from varnish_gateway_operator.sentence import counted, sentence
+from varnish_gateway_operator.snapshot import Key
+from varnish_gateway_operator.times import text_of
+from varnish_gateway_operator.translate import Memory, Options, Plan, translate
+
+log = structlog.get_logger()
+
+STATUSES_AT_A_TIME: Final = 200
+"""Then it is looked whether something more urgent has changed."""
+
+State = Literal["done", "more", "stuck"]
+"""Nothing is left to do until something changes; there is more to be written; there is, but not now."""
+
+
+@dataclass
+class Rounds:
+    """Two reconcilers at work on one plan."""
+
+    routes: HttpRouteReconciler
+    gateways: GatewayReconciler
+    options: Options
+    memory: Memory = field(default_factory=Memory)
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    aside: Callable[[Callable[[], Plan]], Awaitable[Plan]] = asyncio.to_thread
+    """Translation of 10,000 routes takes seconds, in which the Lease must be renewed: it has a thread of its own."""
+    rounds: int = 0
+    seconds: float = 0.0
+    """Spent on thinking."""
+    gateway_count: int = 0
+    _plan: Plan | None = None
+    _view: View | None = None
+    _obstacles: Mapping[Key, str] = field(default_factory=dict)
+    _is_complete: bool = False
+
+    @property
+    def changes_at(self) -> datetime | None:
+        """When the time alone would make a difference."""
+        return self._plan.changes_at if self._plan else None
+
+    async def run(self, view: View) -> State:
+        """One round. Raises KubeError."""
+        plan = self._plan
+        if plan is None or view is not self._view or not self._is_complete or self._is_due(plan):
+            plan = await self._renew(view)
+        now = text_of(self.clock())
+        told, is_told = await self.gateways.write_statuses(plan, now, STATUSES_AT_A_TIME)
+        more, is_all = await self.routes.write_statuses(plan, now, STATUSES_AT_A_TIME)
+        if told + more:
+            log.info(f"wrote the status of {counted(told + more, 'object')}")
+        if not (is_told and is_all) or self._plan is None:
+            return "more"
+        return "done" if self._is_complete else "stuck"
+
+    def _is_due(self, plan: Plan) -> bool:
+        return plan.changes_at is not None and self.clock() >= plan.changes_at
+
+    async def _renew(self, view: View) -> Plan:
+        """Objects first: they are what traffic waits for."""
+        self._plan = None
+        began = self.clock()
+        plan = await self.aside(lambda: self._translate(view))
+        self.rounds, self.seconds = self.rounds + 1, self.seconds + (self.clock() - began).total_seconds()
+        found = await asyncio.gather(self.routes.write_objects(plan, view), self.gateways.write_objects(plan, view))
+        outcome = sum(found, Outcome())
+        log.info(sentence(view.snapshot, plan, outcome.done))
+        self.gateway_count, self._view, self._is_complete = len(plan.gateways), view, outcome.is_complete
+        if outcome.obstacles == self._obstacles:
+            self._plan = plan
+        else:
+            self._tell(outcome.obstacles)  # and think again: they belong into the statuses
+        return plan
+
+    def _translate(self, view: View) -> Plan:
+        with without_collection():
+            return translate(view.snapshot, view.reports, self.options, self.memory, self.clock(), obstacles=self._obstacles)
+
+    def _tell(self, obstacles: Mapping[Key, str]) -> None:
+        """What stands in the way is told once."""
+        for key, message in obstacles.items():
+            if self._obstacles.get(key) != message:
+                log.error(f"Gateway {'/'.join(key)}: {message}")
+        self._obstacles = obstacles

@@ -1,0 +1,178 @@
+"""The program in a cluster, with an API server in memory: rounds, leadership, and what it survives."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from fake_kube import FakeKube
+from operator_rig import GATEWAY, contents_of, route
+from varnish_gateway_common.kube.api import ForbiddenError, Json, KubeError, UnreachableError
+from varnish_gateway_operator.cluster import Cluster, Settings
+from varnish_gateway_operator.reconcilers import round as round_module
+from varnish_gateway_operator.translate.objects.shape import ClusterOptions
+
+GATEWAY_PATH = "/apis/gateway.networking.k8s.io/v1/namespaces/default/gateways/gw"
+ROUTE_PATH = "/apis/gateway.networking.k8s.io/v1/namespaces/default/httproutes/web"
+LEASE_PATH = "/apis/coordination.k8s.io/v1/namespaces/system/leases/operator"
+WEB = route("[{backendRefs: [{name: web, port: 80}]}]")
+
+
+def put(kube: FakeKube, text: str) -> None:
+    for content in contents_of(text):
+        if content["kind"] not in ("GatewayClass", "Namespace"):
+            content["metadata"]["namespace"] = "default"
+        kube.put(content)
+
+
+@pytest.fixture
+async def kube() -> FakeKube:
+    found = FakeKube()
+    put(found, GATEWAY + WEB)
+    put(found, "{apiVersion: v1, kind: Namespace, metadata: {name: default}}")
+    return found
+
+
+@asynccontextmanager
+async def operator(kube: FakeKube, identity: str = "one") -> AsyncIterator[Cluster]:
+    settings = Settings("system", "operator", identity, "127.0.0.1", 0, ClusterOptions("gateway:1"))
+    cluster = Cluster(kube, settings)
+    task = asyncio.create_task(cluster.run())
+    try:
+        yield cluster
+    finally:
+        cluster.leave()
+        await asyncio.wait_for(task, 5)
+
+
+async def until(claim: Callable[[], Any]) -> None:
+    async with asyncio.timeout(5):
+        while not claim():  # noqa: ASYNC110 - the fake has no event for everything
+            await asyncio.sleep(0.005)
+
+
+def attached(kube: FakeKube) -> int | None:
+    status = kube.objects[GATEWAY_PATH].get("status") or {"listeners": [{}]}
+    found: int | None = status["listeners"][0].get("attachedRoutes")
+    return found
+
+
+def parents(kube: FakeKube) -> list[Json]:
+    found: list[Json] = (kube.objects[ROUTE_PATH].get("status") or {}).get("parents", [])
+    return found
+
+
+def statuses(kube: FakeKube) -> int:
+    return len(kube.sent("merge", "/status"))
+
+
+def holder(kube: FakeKube) -> str:
+    lease = kube.objects.get(LEASE_PATH)
+    return str(lease["spec"]["holderIdentity"]) if lease else ""
+
+
+async def test_statuses_are_written_once_and_a_restart_writes_nothing_but_its_lease(kube: FakeKube) -> None:
+    async with operator(kube):
+        await until(lambda: attached(kube) == 1 and parents(kube))
+        await asyncio.sleep(0.3)
+    assert statuses(kube) == 3, "class, Gateway, route"
+    before = len(kube.writes)
+    with capture_logs() as logs:
+        async with operator(kube, "two"):
+            await until(lambda: any("nothing to write" in str(entry["event"]) for entry in logs))
+            await asyncio.sleep(0.1)
+    assert {write.path for write in kube.writes[before:]} == {LEASE_PATH}
+
+
+async def test_a_change_is_noticed_and_so_is_its_end(kube: FakeKube) -> None:
+    async with operator(kube):
+        await until(lambda: attached(kube) == 1)
+        put(kube, route("[{}]", name="other"))
+        await until(lambda: attached(kube) == 2)
+        kube.drop(ROUTE_PATH)
+        await until(lambda: attached(kube) == 1)
+
+
+async def test_of_two_operators_one_writes_and_the_other_takes_over(kube: FakeKube) -> None:
+    async with operator(kube, "one"):
+        await until(lambda: attached(kube) == 1)
+        async with operator(kube, "two") as second:
+            await until(lambda: not second.missing)
+            put(kube, route("[{}]", name="other"))
+            await until(lambda: attached(kube) == 2)
+            assert holder(kube) == "one"
+            assert not second.is_leading
+    assert holder(kube) == ""
+    async with operator(kube, "two"):
+        await until(lambda: holder(kube) == "two")
+        put(kube, route("[{}]", name="third"))
+        await until(lambda: attached(kube) == 3)
+
+
+async def test_nothing_is_decided_before_everything_is_known(kube: FakeKube) -> None:
+    kube.refuse = lambda verb, path: ForbiddenError("no", status=403) if "/services" in path else None
+    with capture_logs() as logs:
+        async with operator(kube) as cluster:
+            await until(lambda: len(cluster.missing) == 1 and holder(kube))
+            await asyncio.sleep(0.1)
+            assert statuses(kube) == 0
+            kube.refuse = lambda verb, path: None
+            await until(lambda: attached(kube) == 1)
+    told = [str(entry["event"]) for entry in logs if "Service" in str(entry["event"])]
+    assert told == ["Service is not followed: no", "Service is followed again"]
+
+
+async def test_a_kind_that_is_not_installed_is_one_without_objects(kube: FakeKube) -> None:
+    kube.unserved.add("gatewayclassparameters")
+    async with operator(kube) as cluster:
+        await until(lambda: attached(kube) == 1)
+        assert not cluster.missing
+
+
+@pytest.mark.parametrize("loss", ["break", "forget"])
+async def test_what_happens_while_no_watch_is_there_is_noticed(kube: FakeKube, loss: str) -> None:
+    async with operator(kube):
+        await until(lambda: attached(kube) == 1)
+        gone: list[KubeError] = [UnreachableError("gone")]
+        kube.refuse = lambda verb, path: gone[0] if gone and verb in ("list", "watch") else None
+        kube.break_watches()
+        await asyncio.sleep(0.05)
+        kube.drop(ROUTE_PATH)
+        if loss == "forget":
+            kube.forget_history()
+        gone.clear()
+        await until(lambda: attached(kube) == 0)
+
+
+async def test_a_server_that_fails_for_a_while_is_tried_again(kube: FakeKube) -> None:
+    fails = [UnreachableError("gone")] * 2
+
+    def refuse(verb: str, path: str) -> KubeError | None:
+        return fails.pop() if verb == "merge" and fails else None
+
+    kube.refuse = refuse
+    async with operator(kube):
+        await until(lambda: attached(kube) == 1 and parents(kube))
+
+
+async def test_a_bug_costs_one_round(kube: FakeKube, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    with capture_logs() as logs, monkeypatch.context() as patched:
+        async with operator(kube):
+            patched.setattr(round_module, "translate", broken)
+            await until(lambda: any("because of a bug" in str(entry["event"]) for entry in logs))
+            patched.undo()
+            await until(lambda: attached(kube) == 1)
+
+
+async def test_foreign_parents_stay(kube: FakeKube) -> None:
+    theirs = {"controllerName": "example.com/theirs", "parentRef": {"name": "x"}, "conditions": []}
+    kube.put({**kube.objects[ROUTE_PATH], "status": {"parents": [theirs]}})
+    async with operator(kube):
+        await until(lambda: len(parents(kube)) == 2)
+    assert parents(kube)[0] == theirs
