@@ -121,7 +121,7 @@ async def test_nothing_is_decided_before_everything_is_known(kube: FakeKube) -> 
             assert statuses(kube) == 0
             kube.refuse = lambda verb, path: None
             await until(lambda: attached(kube) == 1)
-    told = [str(entry["event"]) for entry in logs if "Service" in str(entry["event"])]
+    told = [str(entry["event"]) for entry in logs if str(entry["event"]).startswith("Service is")]
     assert told == ["Service is not followed: no", "Service is followed again"]
 
 

@@ -65,7 +65,9 @@ class Cluster:
         self._fenced = Fenced(kube, self._lease)
         applier, self._statuses = Applier(self._fenced, self._store), StatusWriter(self._fenced, self._store)
         self._rounds = Rounds(
-            HttpRouteReconciler(applier, self._statuses), GatewayReconciler(applier, self._statuses), options(settings.cluster)
+            HttpRouteReconciler(applier, self._statuses),
+            GatewayReconciler(applier, self._statuses),
+            options(settings.cluster),
         )
         self._web = Web(self._pages())
         self._failed_rounds = 0

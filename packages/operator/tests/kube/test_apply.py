@@ -8,8 +8,8 @@ from fake_kube import FakeKube
 from varnish_gateway_common.kube.api import Json
 from varnish_gateway_operator.kube.apply import Applier, ForeignObjectError, covers, identity_of, surplus
 from varnish_gateway_operator.kube.kinds import sources
-from varnish_gateway_operator.translate.objects.shape import Identity
 from varnish_gateway_operator.kube.store import Store
+from varnish_gateway_operator.translate.objects.shape import Identity
 from varnish_gateway_operator.translate.plan import Manager, Owned
 
 PATH = "/api/v1/namespaces/default/configmaps/gw-varnish"

@@ -7,9 +7,9 @@ from pydantic import ValidationError
 
 from varnish_gateway_common.kube.api import Json
 from varnish_gateway_common.report import Report
-from varnish_gateway_operator.translate.objects.shape import Identity
 from varnish_gateway_operator.snapshot import Key
 from varnish_gateway_operator.translate import Reports
+from varnish_gateway_operator.translate.objects.shape import Identity
 
 SUFFIX: Final = "-report"
 

@@ -8,12 +8,12 @@ from varnish_gateway_common import names
 from varnish_gateway_common.kube.api import Json
 from varnish_gateway_common.kube.watch import Changed, Listed, News
 from varnish_gateway_operator.kube.kinds import Source, api_version
-from varnish_gateway_operator.translate.objects.shape import Identity
 from varnish_gateway_operator.kube.reports import pod_essence, reports_of
 from varnish_gateway_operator.resources.base import Resource
 from varnish_gateway_operator.resources.parse import InvalidObjectError, parse
 from varnish_gateway_operator.snapshot import Snapshot, snapshot_of
 from varnish_gateway_operator.translate import Reports
+from varnish_gateway_operator.translate.objects.shape import Identity
 
 LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 MOST_GRAVES: Final = 10_000

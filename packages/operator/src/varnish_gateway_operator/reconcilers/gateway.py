@@ -7,12 +7,12 @@ from typing import Final
 
 from varnish_gateway_common.kube.api import ConflictError, ForbiddenError, NotFoundError, path_of
 from varnish_gateway_operator.kube.apply import Applier, identity_of, surplus
-from varnish_gateway_operator.translate.objects.shape import Identity
 from varnish_gateway_operator.kube.reports import leftovers
 from varnish_gateway_operator.kube.statuses import StatusWriter
 from varnish_gateway_operator.kube.store import View
 from varnish_gateway_operator.reconcilers import httproute
 from varnish_gateway_operator.reconcilers.outcome import Outcome, apply_all
+from varnish_gateway_operator.translate.objects.shape import Identity
 from varnish_gateway_operator.translate.plan import Plan
 
 GONE_SECONDS: Final = 60.0

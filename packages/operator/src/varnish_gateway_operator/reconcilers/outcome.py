@@ -7,8 +7,8 @@ from typing import Final
 
 from varnish_gateway_common.kube.api import ConflictError, ForbiddenError, InvalidError, Json
 from varnish_gateway_operator.kube.apply import Applier, ForeignObjectError, identity_of
-from varnish_gateway_operator.translate.objects.shape import Identity
 from varnish_gateway_operator.snapshot import Key
+from varnish_gateway_operator.translate.objects.shape import Identity
 from varnish_gateway_operator.translate.plan import GatewayPlan, Manager, Plan
 
 GATEWAYS_AT_ONCE: Final = 8

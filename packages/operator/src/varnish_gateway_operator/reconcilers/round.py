@@ -87,7 +87,9 @@ class Rounds:
 
     def _translate(self, view: View) -> Plan:
         with without_collection():
-            return translate(view.snapshot, view.reports, self.options, self.memory, self.clock(), obstacles=self._obstacles)
+            return translate(
+                view.snapshot, view.reports, self.options, self.memory, self.clock(), obstacles=self._obstacles
+            )
 
     def _tell(self, obstacles: Mapping[Key, str]) -> None:
         """What stands in the way is told once."""
