@@ -177,9 +177,7 @@ def bench(session: nox.Session) -> None:
 @nox.session
 def images(session: nox.Session) -> None:
     """Build the images, without a registry, into dist/images: nox -s images -- [operator] [gateway]"""
-    if not shutil.which("cargo"):
-        session.error("a Rust toolchain is needed: cargo is not in PATH")
-    session.run(str(TOOLCHAIN / "build-images.sh"), str(IMAGES), *session.posargs, external=True)
+    build_images(session, *session.posargs)
 
 
 @nox.session(venv_backend="venv")
@@ -201,14 +199,56 @@ def lock(session: nox.Session) -> None:
 def integration(session: nox.Session) -> None:
     """The operator as a process before a real API server, without a node: nox -s integration -- [PYTEST OPTIONS]"""
     run = workshop(session)
-    begin = cluster_command(session, "integration", "--control-plane")
-    run("python", *begin, "for", str(WORKSHOP / "bin" / "pytest"), *(session.posargs or ["e2e/integration"]))
+    begin = cluster_command(session, "--control-plane", "integration", "for")
+    run("python", *begin, str(WORKSHOP / "bin" / "pytest"), *(session.posargs or ["e2e/integration"]))
 
 
-def cluster_command(session: nox.Session, name: str, *options: str) -> list[str]:
-    """What begins, enters and ends the cluster of that name."""
+@nox.session
+def cluster(session: nox.Session) -> None:
+    """A Kubernetes with the gateway in it: nox -s cluster -- up | down | in COMMAND"""
+    run = workshop(session)
+    verb, *command = session.posargs or ["up"]
+    options = [*with_gateway(session), "--set=replicas=2"] if verb == "up" else []
+    run("python", *cluster_command(session, *options, "gateway", verb, *command))
+    if verb == "up":
+        session.log("it is up; try: nox -s cluster -- in kubectl get gatewayclass")
+
+
+@nox.session
+def conformance(session: nox.Session) -> None:
+    """The Gateway API's suite for what we claim; the report is e2e/conformance/report.yaml."""
+    run = workshop(session)
+    suite = str(conformance_prefix(session) / "bin" / "conformance.test")
+    options = [f"--conformance-options-file={CONFORMANCE / 'options.yaml'}"]
+    options += [] if session.posargs else [f"--report-output={CONFORMANCE / 'report.yaml'}"]
+    one_replica = "--set=gatewayClass.parameters.replicas=1"
+    begin = cluster_command(session, *with_gateway(session), one_replica, "conformance", "for")
+    run("python", *begin, suite, "-test.v", "-test.timeout=60m", *options, *session.posargs)
+
+
+@nox.session
+def e2e(session: nox.Session) -> None:
+    """What only a cluster shows, one cluster for all of it: nox -s e2e -- [PYTEST OPTIONS]"""
+    run = workshop(session)
+    begin = cluster_command(session, *with_gateway(session), "--set=replicas=2", "e2e", "for")
+    run("python", *begin, str(WORKSHOP / "bin" / "pytest"), *(session.posargs or ["e2e/cluster"]))
+
+
+def with_gateway(session: nox.Session) -> list[str]:
+    """What makes a cluster load the images and install the chart."""
+    build_images(session)
+    return [f"--images={IMAGES}", f"--suite={conformance_prefix(session)}"]
+
+
+def build_images(session: nox.Session, *names: str) -> None:
+    require(session, "cargo", "a Rust")
+    session.run(str(TOOLCHAIN / "build-images.sh"), str(IMAGES), *names, external=True)
+
+
+def cluster_command(session: nox.Session, *arguments: str) -> list[str]:
+    """What begins, enters and ends a cluster."""
     session.run(str(TOOLCHAIN / "apt-install.sh"), *NODE_PACKAGES, external=True, silent=True)
-    return ["-m", "e2e.cluster", "--programs", str(kubernetes_prefix(session)), *options, name]
+    return ["-m", "e2e.cluster", f"--programs={kubernetes_prefix(session)}", *arguments]
 
 
 def cargo(verb: str, *, profile: str = "release") -> list[str]:
@@ -218,8 +258,7 @@ def cargo(verb: str, *, profile: str = "release") -> list[str]:
 
 def programs(session: nox.Session, *, ghost: bool = True) -> dict[str, str]:
     """Make sure that varnishd, HAProxy and ghost are built; returns the environment that finds them."""
-    if not shutil.which("cargo"):
-        session.error("a Rust toolchain is needed: cargo is not in PATH")
+    require(session, "cargo", "a Rust")
     prefix = varnish_prefix(session)
     vmods = prefix / "lib/varnish/vmods" if prefix.name != "usr" else system_vmods()
     environment = {
@@ -262,21 +301,21 @@ def haproxy_prefix(session: nox.Session) -> Path:
 
 def kubernetes_prefix(session: nox.Session) -> Path:
     """Kubernetes, helm and the Gateway API's CRDs, built once into the cache."""
-    require_go(session)
+    require(session, "go", "a Go")
     sources = [*sorted((CLUSTER / "kubernetes").iterdir()), CONFORMANCE / "go.sum"]
     return built(session, "kubernetes", KUBERNETES_SERIES, *sources, minutes=8)
 
 
 def conformance_prefix(session: nox.Session) -> Path:
     """The Gateway API's suite and its echo server, built once into the cache."""
-    require_go(session)
+    require(session, "go", "a Go")
     sources = [file for file in sorted(CONFORMANCE.iterdir()) if file.suffix in {".go", ".mod", ".sum"}]
     return built(session, "conformance", CONFORMANCE_SERIES, *sources)
 
 
-def require_go(session: nox.Session) -> None:
-    if not shutil.which("go"):
-        session.error("a Go toolchain is needed: go is not in PATH")
+def require(session: nox.Session, program: str, whose: str) -> None:
+    if not shutil.which(program):
+        session.error(f"{whose} toolchain is needed: {program} is not in PATH")
 
 
 def built(session: nox.Session, program: str, series: str, *sources: Path, minutes: int = 2) -> Path:

@@ -95,7 +95,9 @@ class Cluster:
         cgroups.remove(self.layout.cgroup)
 
     def inside(self, *command: str) -> list[str]:
-        """The command line that runs a command inside."""
+        """The command line that runs a command inside. Raises RuntimeError where there is no cluster."""
+        if not self.pid:
+            raise RuntimeError(f"no cluster runs in {self.layout.state}")
         return ["nsenter", f"--target={self.pid}", *NAMESPACES, f"--wdns={Path.cwd()}", *command]
 
     @property

@@ -1,0 +1,33 @@
+"""What a cluster gets besides Kubernetes: images, and the gateway by its chart."""
+
+from pathlib import Path
+
+from e2e.cluster import images
+from e2e.cluster.namespaces import ROOT, Cluster
+
+CHART = ROOT / "helm" / "varnish-gateway"
+RELEASE = "varnish-gateway"
+NAMESPACE = "varnish-gateway-system"
+ECHO_IMAGE = "localhost/echo:1"
+SUITE_IMAGES = tuple(
+    f"registry.k8s.io/gateway-api/echo-basic:{tag}" for tag in ("v1.5.1", "v1.6.0-dev.2", "v1.6.0-dev.3")
+)
+UNUSED_IMAGE = "registry.k8s.io/coredns/coredns:v1.12.2"
+"""The suite wants a pod of it to run, for tests of UDP that no HTTP gateway takes: anything that runs will do."""
+
+
+def echo(cluster: Cluster, programs: Path) -> None:
+    """The conformance suite's backend, under the names that its manifests have."""
+    state = cluster.layout.state
+    cluster.load(images.write(state / "echo.tar", programs / "bin/echo-basic", ECHO_IMAGE, *SUITE_IMAGES))
+    cluster.load(images.write(state / "unused.tar", cluster.layout.programs / "bin/pause", UNUSED_IMAGE))
+
+
+def gateway(cluster: Cluster, archives: Path, *values: str) -> None:
+    """As a user would by the README, in a namespace that admits only what is restricted."""
+    for archive in sorted(archives.glob("*.tar")):
+        cluster.load(archive)
+    cluster.kubectl("create", "namespace", NAMESPACE)
+    cluster.kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
+    helm = ["helm", "install", RELEASE, str(CHART), f"--namespace={NAMESPACE}", "--wait", "--timeout=2m"]
+    cluster.run(*helm, *(f"--set={value}" for value in values))
