@@ -50,14 +50,26 @@ def write(folder: Path) -> None:
     )
 
 
+def self_signed(host: str) -> dict[str, str]:
+    """A new certificate and its key, as a Secret's data has them before base64."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    builder = _builder(_subject(host, ""), _subject(host, ""), key, is_authority=False)
+    certificate = builder.add_extension(x509.SubjectAlternativeName([_name(host)]), critical=False)
+    signed = certificate.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+    return {"tls.crt": signed.decode(), "tls.key": _pem(key).decode()}
+
+
 def _new_key(file: Path) -> ec.EllipticCurvePrivateKey:
     key = ec.generate_private_key(ec.SECP256R1())
-    pem = key.private_bytes(
+    file.touch(mode=0o600)
+    file.write_bytes(_pem(key))
+    return key
+
+
+def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
     )
-    file.touch(mode=0o600)
-    file.write_bytes(pem)
-    return key
 
 
 def _subject(user: str, group: str) -> x509.Name:
