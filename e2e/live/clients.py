@@ -2,14 +2,12 @@
 
 import socket
 import ssl
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from typing import Final
 
-from h2.config import H2Configuration
-from h2.connection import H2Connection
-from h2.events import ConnectionTerminated, DataReceived, Event, ResponseReceived, StreamEnded, StreamReset
+from http2 import Http2
 
 TIMEOUT_SECONDS: Final = 10
 HTTP1, HTTP2 = "http/1.1", "h2"
@@ -53,10 +51,20 @@ class Connection:
     def __init__(self, plain: socket.socket, protocol: str) -> None:
         self._socket = plain
         self._http2 = Http2(plain) if protocol == HTTP2 else None
+        self._is_closing = False
 
     def ask(self, request: Request) -> Reply:
         """Raises OSError when there is no whole answer."""
-        return self._http2.ask(request) if self._http2 else _ask_http1(self._socket, request)
+        if self._http2:
+            return _ask_http2(self._http2, request)
+        reply = _ask_http1(self._socket, request)
+        self._is_closing = reply.fields.get("connection") == "close"
+        return reply
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether the server has said that it takes no more requests here."""
+        return self._is_closing or bool(self._http2 and self._http2.is_closing)
 
     def close(self) -> None:
         self._socket.close()
@@ -94,56 +102,11 @@ def connect_tls(
     return Connection(tls, tls.selected_alpn_protocol() or HTTP1)
 
 
-class Http2:
-    """One request after the other on one connection."""
-
-    def __init__(self, plain: socket.socket) -> None:
-        self._socket = plain
-        # What a test sends is sent as it is: it may be what no client should send.
-        configuration = H2Configuration(
-            header_encoding="utf-8", validate_outbound_headers=False, normalize_outbound_headers=False
-        )
-        self.h2 = H2Connection(configuration)
-        self.h2.initiate_connection()
-        self._flush()
-
-    def ask(self, request: Request) -> Reply:
-        """Raises OSError when there is no whole answer."""
-        stream = self.h2.get_next_available_stream_id()
-        fields = [(":method", request.method), (":scheme", request.scheme), (":authority", request.host)]
-        self.h2.send_headers(stream, [*fields, (":path", request.target), *request.fields], end_stream=True)
-        self._flush()
-        return self._reply(stream)
-
-    def _reply(self, stream: int) -> Reply:
-        fields: dict[str, str] = {}
-        body = bytearray()
-        for event in self._events():
-            match event:
-                case ResponseReceived(stream_id=of) if of == stream:
-                    fields = _joined((str(name), str(value)) for name, value in event.headers or [])
-                case DataReceived(stream_id=of) if of == stream:
-                    body += event.data or b""
-                case StreamEnded(stream_id=of) if of == stream:
-                    return Reply(int(fields.pop(":status")), fields, bytes(body))
-                case StreamReset(stream_id=of) if of == stream:
-                    raise ConnectionResetError(f"the stream was reset: {event.error_code}")
-                case ConnectionTerminated() if (event.last_stream_id or 0) < stream:
-                    raise ConnectionResetError(f"the connection was terminated: {event.error_code}")
-        raise ConnectionResetError("the connection ended before the answer did")
-
-    def _events(self) -> Iterator[Event]:
-        """Until the server closes; what it may send on is told at once."""
-        while received := self._socket.recv(65536):
-            events = self.h2.receive_data(received)
-            for event in events:
-                if isinstance(event, DataReceived):
-                    self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
-            self._flush()
-            yield from events
-
-    def _flush(self) -> None:
-        self._socket.sendall(self.h2.data_to_send())
+def _ask_http2(connection: Http2, request: Request) -> Reply:
+    pseudo = [(":method", request.method), (":scheme", request.scheme), (":authority", request.host)]
+    pairs, body = connection.ask([*pseudo, (":path", request.target), *request.fields])
+    fields = _joined(pairs)
+    return Reply(int(fields.pop(":status")), fields, body)
 
 
 def _ask_http1(plain: socket.socket, request: Request) -> Reply:

@@ -13,6 +13,15 @@ from case import all_cases
 from live_rig import LiveGateways
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--load-seconds", type=float, default=3.0, help="how long certificates are swapped under load")
+
+
+@pytest.fixture
+def load_seconds(request: pytest.FixtureRequest) -> float:
+    return float(request.config.getoption("--load-seconds"))
+
+
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """Unix sockets have short paths: pytest's own folders may be too deep."""

@@ -56,13 +56,21 @@ class LiveGateway:
         command += ["--state", str(self.state), "--endpoints", str(self.endpoints), "--run", str(self.run)]
         command += ["--address", self.address, "--web", f"{self.address}:{names.WEB_PORT}"]
         command += ["--drain-deadline", str(DRAIN_SECONDS)]
-        with self.log.open("wb") as log, subprocess.Popen(command, stderr=log) as process:
+        with self.log.open("wb") as log, subprocess.Popen(command, stderr=log) as self._process:
             try:
                 yield self
             finally:
-                process.terminate()
-                process.wait(timeout=30)
+                self.stop()
                 sys.stderr.write(self.log.read_text())
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def stop(self) -> int:
+        """Drained; the exit code."""
+        self._process.terminate()
+        return self._process.wait(timeout=30)
 
     def load(self, documents: Documents, ghost: Ghost | None = None) -> None:
         """Give it the documents, and wait until they, and this ghost.json, are in effect."""

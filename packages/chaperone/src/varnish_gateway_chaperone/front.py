@@ -32,7 +32,10 @@ from varnish_gateway_common.pod import Pod
 from varnish_gateway_common.report import Refusal
 
 LOOK_SECONDS: Final = 0.5
+ANSWER_SECONDS: Final = 2.0
+"""A look is given up after this time; the next one follows, ..."""
 HANG_SECONDS: Final = 5.0
+"""... until there was no answer for so long: then HAProxy is killed."""
 POLL_SECONDS: Final = 0.05
 STOP_SECONDS: Final = 2.0
 MAX_SAID: Final = 5
@@ -94,7 +97,7 @@ class Front:
         elif time.monotonic() >= self._not_before:
             self._not_before = 0.0
             await self._start(pod, certificates)
-        if self.haproxy:
+        if self.haproxy and self.haproxy.is_running:
             self._took(certificates)
 
     async def _target(self, pod: Pod, certificates: ParsedCertificates | None) -> Tls:
@@ -262,10 +265,11 @@ class Front:
     async def _look(self, haproxy: Haproxy, answered_at: float) -> float:
         """When it answered last. While one worker follows another, a question may be lost."""
         try:
-            await haproxy.look()
-        except HaproxyError as error:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await haproxy.look()
+        except (HaproxyError, TimeoutError) as error:
             if haproxy.is_running and time.monotonic() - answered_at > HANG_SECONDS:
-                self._log.error("HAProxy does not answer and is killed", reason=str(error))
+                self._log.error("HAProxy does not answer and is killed", reason=str(error) or "it hangs")
                 await haproxy.child.kill()
             return answered_at
         return time.monotonic()

@@ -55,8 +55,9 @@ class Haproxy:
         self.child.signal(signal.SIGUSR1)
 
     async def look(self) -> None:
-        """Whether it answers, and who serves. Raises HaproxyError."""
+        """Whether both processes answer, and who serves. Raises HaproxyError."""
         self.worker = await worker(self.runtime)
+        await self.runtime.ask_master("show version")  # a master that hangs neither reloads nor drains
 
 
 @dataclass(frozen=True)
