@@ -8,7 +8,13 @@ from varnish_gateway_chaperone.merge import Merged, merge, parse_routing
 from varnish_gateway_chaperone.reload import GhostReload, VclReload
 from varnish_gateway_chaperone.varnish.arguments import Paths
 from varnish_gateway_chaperone.varnish.cli import CliLostError, FakeVarnishCli
-from varnish_gateway_chaperone.varnish.ghost import FakeGhost, GhostLostError, GhostRefusedError, Running
+from varnish_gateway_chaperone.varnish.ghost import (
+    FakeGhost,
+    GhostLostError,
+    GhostRefusedError,
+    Running,
+    UnusableEndpoint,
+)
 from varnish_gateway_chaperone.varnish.vcl import Vcls
 from varnish_gateway_common.document import digest
 from varnish_gateway_common.ghost import Endpoint
@@ -68,6 +74,19 @@ async def test_a_mistake_that_can_be_seen_here_is_named(paths: Paths) -> None:
     await strict.apply(merge(parse_routing(b'{"version":1,"gateway":"a/b","rules":[{"route":3}]}'), {}))
     assert strict.refusal
     assert strict.refusal.message.startswith("rules.0.route: ")
+
+
+async def test_endpoints_that_ghost_leaves_out_are_told(paths: Paths) -> None:
+    class Picky(FakeGhost):
+        async def reload(self) -> Running:
+            unusable = (UnusableEndpoint(service="default/web:80", address="web.test"),)
+            return (await super().reload()).model_copy(update={"unusable": unusable})
+
+    picky = GhostReload(Picky(paths.ghost_candidate), paths)
+    assert await picky.apply(merged())
+    assert [(told.input, told.message) for told in picky.unusable] == [
+        ("endpoints", "'web.test' of default/web:80 is no address")
+    ]
 
 
 async def test_a_refusal_ends_when_the_last_good_one_is_wanted_again(reload: GhostReload) -> None:

@@ -62,6 +62,13 @@ class GhostReload:
         self._took(merged, running)
         return True
 
+    @property
+    def unusable(self) -> tuple[Refusal, ...]:
+        """Endpoints that ghost leaves out."""
+        found = self.running.unusable if self.running else ()
+        messages = (f"{endpoint.address!r} of {endpoint.service} is no address" for endpoint in found)
+        return tuple(Refusal(input="endpoints", digest="", message=message) for message in messages)
+
     def forget(self) -> None:
         """Another process serves: ask it anew what it runs."""
         self.running = None

@@ -239,7 +239,7 @@ class Rounds:
             parts.vcl.refusal,
             front.certificates_refusal,
         )
-        return self._desired.refusals + tuple(refusal for refusal in applied if refusal)
+        return self._desired.refusals + parts.ghost.unusable + tuple(refusal for refusal in applied if refusal)
 
     def _say_refusals(self) -> None:
         refusals = frozenset(self._refusals)

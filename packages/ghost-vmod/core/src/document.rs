@@ -52,6 +52,11 @@ impl<'a> Document<'a> {
         if envelope.version != VERSION {
             return Err(Refused(format!("version {} is not {VERSION}", envelope.version)));
         }
+        // The generated types keep an integer's kind, not its bounds.
+        let mut ports = envelope.endpoints.values().flatten().map(|endpoint| endpoint.port.get());
+        if let Some(port) = ports.find(|port| u16::try_from(*port).is_err()) {
+            return Err(Refused(format!("{port} is no port")));
+        }
         Ok(Self { routing: envelope.routing.get(), endpoints: envelope.endpoints })
     }
 }

@@ -66,10 +66,19 @@ impl EndpointSet {
     }
 }
 
+/// An endpoint whose address is none.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Unusable {
+    pub service: String,
+    pub address: String,
+}
+
 /// Endpoints by address, so that one that stays keeps its count from one set to the next.
 #[derive(Default)]
 pub struct Endpoints {
     known: HashMap<SocketAddr, Arc<Endpoint>, foldhash::fast::RandomState>,
+    /// Those that were left out of the sets that were made.
+    pub unusable: Vec<Unusable>,
 }
 
 impl Endpoints {
@@ -77,39 +86,44 @@ impl Endpoints {
         self.known.extend(endpoints.into_iter().map(|endpoint| (endpoint.address, Arc::clone(endpoint))));
     }
 
-    /// The error names the address that is none.
-    pub fn set(&mut self, wired: &[wire::Endpoint]) -> Result<EndpointSet, String> {
+    /// One whose address is none costs itself.
+    pub fn set(&mut self, service: &str, wired: &[wire::Endpoint]) -> EndpointSet {
         let mut set = EndpointSet::default();
         for endpoint in wired {
-            let ip: IpAddr =
-                endpoint.address.parse().map_err(|_| format!("{:?} is no IP address", endpoint.address))?;
-            let port = u16::try_from(endpoint.port.get()).map_err(|_| format!("{} is no port", endpoint.port))?;
-            let address = SocketAddr::new(ip, port);
+            let Some(address) = address(endpoint) else {
+                self.unusable.push(Unusable { service: service.to_owned(), address: endpoint.address.clone() });
+                continue;
+            };
             let known = self.known.entry(address).or_insert_with(|| Endpoint::new(address));
             match endpoint.state {
                 wire::EndpointState::Ready => set.ready.push(Arc::clone(known)),
                 wire::EndpointState::Draining => set.draining.push(Arc::clone(known)),
             }
         }
-        Ok(set)
+        set
     }
+}
+
+fn address(endpoint: &wire::Endpoint) -> Option<SocketAddr> {
+    let ip: IpAddr = endpoint.address.parse().ok()?;
+    Some(SocketAddr::new(ip, u16::try_from(endpoint.port.get()).ok()?))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn set(text: &str, endpoints: &mut Endpoints) -> Result<EndpointSet, String> {
-        endpoints.set(&serde_json::from_str::<Vec<wire::Endpoint>>(text).unwrap())
+    fn set(text: &str, endpoints: &mut Endpoints) -> EndpointSet {
+        endpoints.set("default/web:80", &serde_json::from_str::<Vec<wire::Endpoint>>(text).unwrap())
     }
 
     #[test]
     fn draining_endpoints_are_for_when_none_is_ready() {
         let text = r#"[{"address": "::1", "port": 1, "state": "draining"}, {"address": "10.0.0.1", "port": 2}]"#;
-        let both = set(text, &mut Endpoints::default()).unwrap();
+        let both = set(text, &mut Endpoints::default());
         assert!((0..64).all(|bit| both.pick(1 << bit).unwrap().address.port() == 2));
         let draining = r#"[{"address": "::1", "port": 1, "state": "draining"}]"#;
-        assert_eq!(set(draining, &mut Endpoints::default()).unwrap().pick(0).unwrap().address.port(), 1);
+        assert_eq!(set(draining, &mut Endpoints::default()).pick(0).unwrap().address.port(), 1);
         assert!(EndpointSet::default().pick(0).is_none());
     }
 
@@ -117,9 +131,9 @@ mod tests {
     fn an_endpoint_that_stays_keeps_its_count() {
         let text = r#"[{"address": "10.0.0.1", "port": 1}, {"address": "10.0.0.2", "port": 1}]"#;
         let mut endpoints = Endpoints::default();
-        let before = set(text, &mut endpoints).unwrap();
+        let before = set(text, &mut endpoints);
         let busy = InFlight::new(Arc::clone(&before.ready[0]));
-        let after = set(text, &mut endpoints).unwrap();
+        let after = set(text, &mut endpoints);
         assert!((0..64).all(|bit| after.pick(1 << bit).unwrap().address != busy.address()));
         let address = busy.address();
         drop(busy);
@@ -127,8 +141,14 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_no_address() {
-        let error = set(r#"[{"address": "a.test", "port": 1}]"#, &mut Endpoints::default()).unwrap_err();
-        assert!(error.contains("a.test"));
+    fn an_address_that_is_none_costs_its_endpoint() {
+        let text =
+            r#"[{"address": "a.test", "port": 1}, {"address": "10.0.0.1", "port": 2}, {"address": "", "port": 3}]"#;
+        let mut endpoints = Endpoints::default();
+        let made = set(text, &mut endpoints);
+        assert_eq!(made.iter().map(|endpoint| endpoint.address.port()).collect::<Vec<_>>(), [2]);
+        let unusable: Vec<_> = endpoints.unusable.iter().map(|unusable| &*unusable.address).collect();
+        assert_eq!(unusable, ["a.test", ""]);
+        assert_eq!(endpoints.unusable[0].service, "default/web:80");
     }
 }

@@ -1,45 +1,138 @@
-//! What the fuzz target and its stable stand-in feed: a document, a request, everything that is done with them.
+//! What the fuzz target and its stable stand-in feed: a document, a request, everything that is done with them, and what
+//! must be true of it.
 
 use crate::{
-    Action, Compiler, Connection, Document, Verdict,
+    Action, Compiler, Connection, Document, Routing, Rule,
+    document::Refused,
     endpoint::Endpoints,
-    normalise,
+    filter::{EditFields, Field, Filters},
+    forwarded::{self, EditForwarded, Peer},
+    normalise::{self, Target},
     request::{Fields, Request},
 };
 
-struct NoFields;
+const ADDRESS: &[u8] = b"192.0.2.1";
 
-impl Fields for NoFields {
-    fn first(&self, _: &[u8]) -> Option<&[u8]> {
-        Some(b"a")
+/// Header fields, each `Name: value`.
+#[derive(Clone)]
+struct Lines(Vec<Vec<u8>>);
+
+impl Lines {
+    fn values<'a>(&'a self, name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        self.0.iter().filter_map(move |line| value_of(line, name))
     }
 }
 
-/// The document, and after zero bytes the socket, the host and the target of a request. Returns the number of rules.
+impl Fields for Lines {
+    fn first(&self, name: &[u8]) -> Option<&[u8]> {
+        self.0.iter().find_map(|line| value_of(line, name))
+    }
+}
+
+fn value_of<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let (start, rest) = line.split_at_checked(name.len())?;
+    let value = rest.strip_prefix(b":")?;
+    start.eq_ignore_ascii_case(name).then(|| value.trim_ascii())
+}
+
+impl EditFields for Lines {
+    fn remove(&mut self, name: &[u8]) {
+        self.0.retain(|line| value_of(line, name).is_none());
+    }
+
+    fn add(&mut self, field: &Field) {
+        self.0.push(field.line()[..field.line().len() - 1].to_vec());
+    }
+}
+
+impl EditForwarded for Lines {
+    fn remove_if(&mut self, is_meant: impl Fn(&[u8]) -> bool) {
+        self.0.retain(|line| !is_meant(line));
+    }
+
+    fn append(&mut self, name: &'static str, value: &[u8]) {
+        self.0.push([name.as_bytes(), b": ", value].concat());
+    }
+
+    fn keep(&mut self, _: impl Fn(&[u8]) -> bool) {}
+}
+
+/// The document, and after zero bytes the socket, the host, the target and the header lines of a request. Returns the
+/// number of rules.
 pub fn entry(input: &[u8]) -> Result<usize, String> {
-    let mut parts = input.splitn(4, |byte| *byte == 0);
+    let mut parts = input.splitn(5, |byte| *byte == 0);
     let mut part = || parts.next().unwrap_or_default();
-    let (document, socket, host, target) = (part(), part(), part(), part());
-    let text = |error: crate::document::Refused| error.to_string();
+    let (document, socket, host, target, lines) = (part(), part(), part(), part(), part());
+    let text = |error: Refused| error.to_string();
     let document = Document::parse(document).map_err(text)?;
     let (routing, _) = Compiler::default().compile(document.routing).map_err(text)?;
     let mut endpoints = Endpoints::default();
-    for wired in document.endpoints.values() {
-        endpoints.set(wired)?.pick(0);
+    for (service, wired) in &document.endpoints {
+        endpoints.set(service, wired).pick(input.len() as u64);
     }
-    let malformed = |_| "malformed".to_owned();
-    let Ok(target) = normalise::target(b"GET", target) else {
-        return Ok(routing.rules().len());
-    };
-    let server_name = normalise::server_name(host);
-    let connection = Connection::Client(server_name.as_deref());
-    let host = normalise::host(target.authority.unwrap_or(host)).map_err(malformed).ok();
-    let (path, query) = (target.path(), target.query());
-    let request = Request { method: b"GET", host: host.as_deref(), path, query, fields: &NoFields };
-    if let Verdict::Redirect(id, _) = routing.decide(socket, connection, &request)
-        && let (Action::Redirect(redirect), Some(socket)) = (&routing.rule(id).action, routing.socket(socket))
-    {
-        redirect.location(socket, &request);
-    }
+    let lines = lines.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).filter(|line| !line.is_empty());
+    ask(&routing, socket, host, target, Lines(lines.collect()));
     Ok(routing.rules().len())
+}
+
+fn ask(routing: &Routing, socket: &[u8], host: &[u8], raw: &[u8], mut lines: Lines) {
+    let Ok(target) = normalise::target(b"GET", raw) else { return };
+    check_target(&target);
+    let Ok(host) = normalise::host(target.authority.unwrap_or(host)) else { return };
+    assert_eq!(normalise::host(&host).as_ref(), Ok(&host), "a host's name is in its last form");
+    let server_name = normalise::server_name(&host);
+    set_forwarded(&mut lines, &host);
+    let connection = Connection::Client(server_name.as_deref());
+    let (path, query) = (target.path(), target.query());
+    let request = Request { method: b"GET", host: Some(&host), path, query, fields: &lines };
+    let Some(id) = routing.decide(socket, connection, &request).rule() else { return };
+    let rule = routing.rule(id);
+    match &rule.action {
+        Action::Redirect(redirect) => {
+            let socket = routing.socket(socket).expect("it led to the rule");
+            check_line(&redirect.location(socket, &request));
+        }
+        Action::Forward(forward) => {
+            for backend in &forward.backends {
+                send(rule, &backend.filters, &target.text, lines.clone());
+            }
+        }
+        Action::Refuse => {}
+    }
+}
+
+/// Once more changes nothing, and no dot segment is left.
+fn check_target(target: &Target) {
+    let again = normalise::target(b"GET", &target.text).expect("what was taken is taken again");
+    assert_eq!(again.text, target.text);
+    assert!(again.authority.is_none() && target.path().starts_with(b"/"));
+    let segments = || target.path().split(|byte| *byte == b'/');
+    assert!(!segments().any(|segment| matches!(segment, b"." | b"..")), "{:?}", target.path());
+}
+
+fn check_line(line: &[u8]) {
+    assert!(!line.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)), "{line:?}");
+}
+
+/// Nothing that a stranger says of itself is left.
+fn set_forwarded(lines: &mut Lines, host: &[u8]) {
+    let peer = Peer { address: ADDRESS, is_trusted: false, is_https: false, is_appended: false };
+    forwarded::set(lines, peer, Some(host));
+    assert!(lines.values(b"x-forwarded-for").eq([ADDRESS]));
+    assert!(lines.values(b"x-forwarded-host").eq([host]));
+    assert!(lines.values(b"x-gateway-route").next().is_none() && lines.values(b"forwarded").next().is_none());
+}
+
+fn send(rule: &Rule, backend: &Filters, target: &[u8], mut lines: Lines) {
+    lines.add(&rule.header);
+    let mut target = target.to_vec();
+    for filters in [&rule.filters, backend] {
+        filters.apply_to_request(&mut lines);
+        if let Some(rewrite) = filters.path_rewrite() {
+            target = rewrite.apply_to_target(&target);
+        }
+    }
+    check_line(&target);
+    assert!(target.starts_with(b"/"), "{target:?}");
+    assert!(lines.values(b"x-gateway-route").eq([rule.header.value()]));
 }

@@ -44,5 +44,6 @@ pub mod wire;
 
 pub use compile::{Broken, Compiler};
 pub use document::Document;
+pub use endpoint::Unusable;
 pub use routing::{Action, Routing, Rule, RuleId, ServiceId};
 pub use verdict::{Connection, Verdict};

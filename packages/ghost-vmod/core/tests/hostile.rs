@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use ghost_core::{Compiler, Document};
 
-/// One input: a document, and after a zero byte the socket, the host and the target of a request.
+/// One input: a document, and after zero bytes the socket, the host, the target and the header lines of a request.
 fn entry(input: &[u8]) -> Result<usize, String> {
     ghost_core::fuzzing::entry(input)
 }
@@ -67,7 +67,12 @@ fn every_truncation_is_refused() {
 #[test]
 fn mutations_of_the_corpus_do_not_crash() {
     let text = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/documents/whole.json")).unwrap();
-    for request in ["http-80\0a.test\0/a?b=1", "http-80\0[::1]:1\0/%2e%2e/%", "\0\0", "http-80\0A.test.\0http://x"] {
+    for request in [
+        "http-80\0a.test\0/a?b=1\0h: a\nX_Forwarded-For: b\nx-gateway-route: c",
+        "http-80\0[::1]:1\0/%2e%2e/%",
+        "\0\0",
+        "http-80\0A.test.\0http://x",
+    ] {
         let input = [&text[..], b"\0", request.as_bytes()].concat();
         for place in 0..input.len() {
             for byte in [0, b'"', b'}', b'9', 0xff, input[place].wrapping_add(1)] {

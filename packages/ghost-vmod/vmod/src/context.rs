@@ -14,7 +14,7 @@ use crate::{
     director::Route,
     message::Message,
     task::Task,
-    varnish_abi::{PP2_TYPE_AUTHORITY, VCL_MET_RECV, VPX_tlv, VRT_r_local_socket},
+    varnish_abi::{PP2_TYPE_AUTHORITY, VPX_tlv, VRT_r_local_socket},
 };
 
 /// A live `vrt_ctx`; what it hands out lives as long as the task.
@@ -71,9 +71,9 @@ impl<'a> Context<'a> {
         unsafe { (*self.raw).req.as_ref().is_some_and(|request| request.esi_level == 0) }
     }
 
-    /// Whether this is vcl_recv: only there a request can be routed.
-    pub fn is_receiving(self) -> bool {
-        unsafe { (*self.raw).method == VCL_MET_RECV }
+    /// How often the request began again.
+    pub fn restarts(self) -> u32 {
+        unsafe { (*self.raw).req.as_ref().map_or(0, |request| request.restarts) }
     }
 
     /// Whether the client's connection is about to become a pipe: only then there are both sides.

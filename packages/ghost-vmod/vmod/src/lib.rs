@@ -92,14 +92,19 @@ mod ghost {
             Ok(router { tables: tables.ok_or_else(|| VclError::from("ghost: no director".to_owned()))? })
         }
 
-        /// vcl_recv, once a request: normalises and routes it. Returns a status to refuse with at once, or 0.
+        /// vcl_recv: normalises and routes a request, once. Returns a status to refuse with at once, or 0.
         pub fn receive(&self, ctx: &mut Ctx) -> i64 {
             guarded(ctx, 503, |context| receive::receive(&self.tables, context)).into()
         }
 
         /// The status of ghost's own answer to this request or attempt; 0 where a backend answers.
         pub fn answer(&self, ctx: &mut Ctx) -> i64 {
-            guarded(ctx, 503, |context| receive::answer(&self.tables, context)).into()
+            guarded(ctx, 503, receive::answer).into()
+        }
+
+        /// The end of vcl_recv: as `answer`; nothing is looked up after it.
+        pub fn decide(&self, ctx: &mut Ctx) -> i64 {
+            guarded(ctx, 503, |context| receive::decide(&self.tables, context)).into()
         }
 
         /// Whether the request is a WebSocket's handshake.
@@ -107,13 +112,13 @@ mod ghost {
             guarded(ctx, false, receive::is_upgrade)
         }
 
-        /// vcl_hash: socket, route, host and target, each with its length.
+        /// vcl_hash: socket, route, host and target, each with its length; nothing for what is not looked up.
         pub unsafe fn key(&self, ctx: &mut Ctx) -> VCL_STRING {
             guarded(ctx, VCL_STRING(ptr::null()), |context| {
                 KEY.with_borrow_mut(|key| {
                     key.clear();
-                    receive::with_identity(context, |parts| identity(parts, key));
-                    context.copy(key)
+                    receive::with_identity(&self.tables, context, |parts| identity(parts, key));
+                    if key.is_empty() { VCL_STRING(ptr::null()) } else { context.copy(key) }
                 })
             })
         }

@@ -2,7 +2,7 @@
 
 use arc_swap::ArcSwap;
 use ghost_core::{
-    Routing, ServiceId,
+    Routing, ServiceId, Unusable,
     endpoint::{EndpointSet, Endpoints},
     wire,
 };
@@ -19,17 +19,18 @@ pub type Wired = HashMap<String, Vec<wire::Endpoint>>;
 
 impl Plan {
     /// Endpoints that `before` has too keep their count of requests in flight.
-    pub fn new(routing: Routing, wired: &Wired, before: Option<&Self>) -> Result<Self, String> {
-        let slots = sets(&routing, wired, before)?.into_iter().map(ArcSwap::from_pointee).collect();
-        Ok(Self { routing, slots })
+    pub fn new(routing: Routing, wired: &Wired, before: Option<&Self>) -> (Self, Vec<Unusable>) {
+        let (sets, unusable) = sets(&routing, wired, before);
+        let slots = sets.into_iter().map(ArcSwap::from_pointee).collect();
+        (Self { routing, slots }, unusable)
     }
 
-    /// All or nothing.
-    pub fn replace_endpoints(&self, wired: &Wired) -> Result<(), String> {
-        for (slot, set) in self.slots.iter().zip(sets(&self.routing, wired, Some(self))?) {
+    pub fn replace_endpoints(&self, wired: &Wired) -> Vec<Unusable> {
+        let (sets, unusable) = sets(&self.routing, wired, Some(self));
+        for (slot, set) in self.slots.iter().zip(sets) {
             slot.store(Arc::new(set));
         }
-        Ok(())
+        unusable
     }
 
     pub fn endpoints(&self, service: ServiceId) -> arc_swap::Guard<Arc<EndpointSet>> {
@@ -41,12 +42,13 @@ impl Plan {
     }
 }
 
-fn sets(routing: &Routing, wired: &Wired, before: Option<&Plan>) -> Result<Vec<EndpointSet>, String> {
+/// By `ServiceId`.
+fn sets(routing: &Routing, wired: &Wired, before: Option<&Plan>) -> (Vec<EndpointSet>, Vec<Unusable>) {
     let mut endpoints = Endpoints::default();
     for set in before.iter().flat_map(|plan| plan.all_endpoints()) {
         endpoints.extend(set.iter());
     }
     let of_service = |key: &str| wired.get(key).map_or(&[][..], Vec::as_slice);
-    let set = |key| endpoints.set(of_service(key)).map_err(|reason| format!("endpoints of {key}: {reason}"));
-    routing.services().iter().map(AsRef::as_ref).map(set).collect()
+    let sets = routing.services().iter().map(|key| endpoints.set(key, of_service(key))).collect();
+    (sets, endpoints.unusable)
 }

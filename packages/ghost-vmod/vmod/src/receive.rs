@@ -26,9 +26,13 @@ const MALFORMED: u16 = 400;
 
 const MISDIRECTED: u16 = 421;
 
-/// Returns the status to refuse with at once, or 0.
+/// Returns the status to refuse with at once, or 0. A restart keeps the route, unless user VCL rolled the request back.
 pub fn receive(tables: &Tables, context: Context) -> u16 {
-    receive_as(tables, context, Received::AsVarnishBegan)
+    match context.restarts() {
+        0 => receive_as(tables, context, Received::AsVarnishBegan),
+        _ if context.known_task().is_some() => 0,
+        _ => receive_as(tables, context, Received::RolledBack),
+    }
 }
 
 /// What Varnish did to the request before.
@@ -171,25 +175,30 @@ pub fn is_upgrade(context: Context) -> bool {
         && request.value(b"transfer-encoding").is_none()
 }
 
-/// The status of ghost's own answer. A client's request that user VCL rolled back is received again.
-pub fn answer(tables: &Tables, context: Context) -> u16 {
-    if let Some(task) = context.known_task() {
-        return task.answer;
-    }
-    if !context.is_receiving() {
-        return 0;
-    }
-    match receive_as(tables, context, Received::RolledBack) {
-        0 => context.known_task().map_or(UNAVAILABLE, |task| task.answer),
-        status => status,
-    }
+/// The status of ghost's own answer.
+pub fn answer(context: Context) -> u16 {
+    context.known_task().map_or(0, |task| task.answer)
 }
 
-/// The texts that tell this request's answer from others.
-pub fn with_identity(context: Context, use_it: impl FnOnce([&[u8]; 4])) {
-    let Some(request) = context.request() else {
-        return;
-    };
+/// The end of vcl_recv: the answer, and after it nothing is looked up. What user VCL rolled back is received again.
+pub fn decide(tables: &Tables, context: Context) -> u16 {
+    if context.known_task().is_none() {
+        receive_as(tables, context, Received::RolledBack);
+    }
+    let Some(task) = context.known_task() else { return UNAVAILABLE };
+    task.decided = Some(context.restarts());
+    task.answer
+}
+
+/// The texts that tell this request's answer from others; nothing when it is not looked up. Varnish asks for every
+/// request, whatever vcl_recv returned: what user VCL rolled back before it returned is received again.
+pub fn with_identity(tables: &Tables, context: Context, use_it: impl FnOnce([&[u8]; 4])) {
+    let Some(request) = context.request() else { return };
+    match context.known_task() {
+        Some(task) if task.decided == Some(context.restarts()) => return,
+        Some(_) => {}
+        None => _ = receive_as(tables, context, Received::RolledBack),
+    }
     let host = host_of(request);
     let route = request.value(b"x-gateway-route").unwrap_or_default();
     use_it([context.socket(), route, host.as_deref().unwrap_or_default(), request.url()]);

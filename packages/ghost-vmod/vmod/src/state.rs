@@ -11,7 +11,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use ghost_core::{Broken, Compiler, Document};
+use ghost_core::{Broken, Compiler, Document, Unusable};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -34,6 +34,8 @@ pub struct Summary {
     pub rules: usize,
     pub endpoints: usize,
     pub broken: Vec<Broken>,
+    /// Endpoints that get no request, whatever their state.
+    pub unusable: Vec<Unusable>,
 }
 
 #[derive(Default)]
@@ -108,19 +110,21 @@ impl Loader {
         let document = Document::parse(text).map_err(|refused| refused.to_string())?;
         let routing: [u8; 32] = Sha256::digest(document.routing).into();
         let endpoints = document.endpoints.values().map(Vec::len).sum();
-        let (plan, broken) = match &before.plan {
+        let (plan, broken, unusable) = match &before.plan {
             Some(plan) if self.routing == Some(routing) => {
-                plan.replace_endpoints(&document.endpoints)?;
-                (Arc::clone(plan), before.summary.broken.clone())
+                let unusable = plan.replace_endpoints(&document.endpoints);
+                (Arc::clone(plan), before.summary.broken.clone(), unusable)
             }
             known => {
-                let compiled = self.compiler.compile(document.routing).map_err(|refused| refused.to_string())?;
-                (Arc::new(Plan::new(compiled.0, &document.endpoints, known.as_deref())?), compiled.1)
+                let (routing, broken) =
+                    self.compiler.compile(document.routing).map_err(|refused| refused.to_string())?;
+                let (plan, unusable) = Plan::new(routing, &document.endpoints, known.as_deref());
+                (Arc::new(plan), broken, unusable)
             }
         };
         self.routing = Some(routing);
         let rules = plan.routing.rules().len();
-        let summary = Summary { digest: hexadecimal(&Sha256::digest(text)), rules, endpoints, broken };
+        let summary = Summary { digest: hexadecimal(&Sha256::digest(text)), rules, endpoints, broken, unusable };
         Ok(Current { plan: Some(plan), summary, error: None })
     }
 }

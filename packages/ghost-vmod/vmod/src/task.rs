@@ -17,6 +17,8 @@ use crate::{backend::Native, plan::Plan};
 pub struct Task {
     /// The status of ghost's own answer; 0 where a backend answers.
     pub answer: u16,
+    /// At which restart the postamble decided, which looks nothing up: then the key is not wanted.
+    pub decided: Option<u32>,
     /// The rule that the request is for.
     pub routed: Option<Routed>,
     /// Where this attempt goes.

@@ -21,6 +21,8 @@ const CONNECT: Duration = Duration::from_millis(3500);
 const FIRST_BYTE: Duration = Duration::from_secs(60);
 /// A tunnel in which nothing moves for so long is closed.
 const IDLE: Duration = Duration::from_secs(3600);
+/// An answer whose end nobody can tell is over when its client has ended and nothing has come for so long.
+const LINGER: Duration = Duration::from_secs(2);
 const HEAD_BYTES: usize = 32 << 10;
 const BUFFER_BYTES: usize = 16 << 10;
 const UNAVAILABLE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
@@ -116,10 +118,10 @@ fn exchange(context: Context) -> io::Result<()> {
         }
         (&*client).write_all(&head.bytes)?;
         (&backend).write_all(early)?;
-        relay(&client, &backend, true)
+        relay(&client, &backend)
     } else {
         (&*client).write_all(&head.closing())?;
-        relay(&client, &backend, false)
+        finish(&client, &backend, head.left())
     }
 }
 
@@ -182,14 +184,28 @@ impl Head {
         std::str::from_utf8(digits).ok()?.parse().ok().filter(|status| *status >= 100)
     }
 
+    fn values(&self, name: &[u8]) -> impl Iterator<Item = &[u8]> {
+        self.bytes[..self.length].split(|byte| *byte == b'\n').filter_map(move |line| {
+            let (found, value) = line.split_at(line.iter().position(|byte| *byte == b':')?);
+            found.eq_ignore_ascii_case(name).then(|| value[1..].trim_ascii())
+        })
+    }
+
     /// Whether that is what the answer says the connection becomes.
     fn is_websocket(&self) -> bool {
-        let lines = self.bytes[..self.length].split(|byte| *byte == b'\n');
-        let mut upgrades = lines.filter_map(|line| {
-            let (name, value) = line.split_at(line.iter().position(|byte| *byte == b':')?);
-            name.eq_ignore_ascii_case(b"upgrade").then(|| value[1..].trim_ascii())
-        });
+        let mut upgrades = self.values(b"upgrade");
         upgrades.next().is_some_and(|value| value.eq_ignore_ascii_case(b"websocket")) && upgrades.next().is_none()
+    }
+
+    /// How many bytes of the answer were not read yet; None: it ends when the backend closes, or its chunks say so.
+    fn left(&self) -> Option<usize> {
+        if matches!(self.status(), Some(204 | 304)) {
+            return Some(0);
+        }
+        let mut lengths = self.values(b"content-length");
+        let length: usize = std::str::from_utf8(lengths.next()?).ok()?.parse().ok()?;
+        let is_certain = lengths.next().is_none() && self.values(b"transfer-encoding").next().is_none();
+        is_certain.then(|| length.saturating_sub(self.bytes.len() - self.length))
     }
 
     /// The same, saying that the connection ends with this answer.
@@ -207,20 +223,41 @@ impl Head {
     }
 }
 
-/// Passes bytes on until both sides have ended, or nothing moves. Where the backend did not agree to a tunnel, whatever
-/// the client sends ends it.
-fn relay(client: &TcpStream, backend: &TcpStream, is_tunnel: bool) -> io::Result<()> {
+/// Passes the rest of an answer on. Nothing that the client sends meanwhile goes anywhere; that it has ended does not
+/// mean that it reads no more.
+fn finish(mut client: &TcpStream, backend: &TcpStream, mut left: Option<usize>) -> io::Result<()> {
     let mut buffer = vec![0; BUFFER_BYTES];
-    let pause = if is_tunnel { IDLE } else { FIRST_BYTE };
+    let (mut is_watched, mut pause) = (true, FIRST_BYTE);
+    while left != Some(0) {
+        match readable([(client.as_raw_fd(), is_watched), (backend.as_raw_fd(), true)], pause)? {
+            [_, true] => {
+                let room = left.unwrap_or(BUFFER_BYTES).min(BUFFER_BYTES);
+                match pass_on(backend, client, &mut buffer[..room])? {
+                    0 => return Ok(()),
+                    passed => left = left.map(|left| left - passed),
+                }
+            }
+            [true, false] => {
+                is_watched = false;
+                if client.read(&mut buffer)? == 0 && left.is_none() {
+                    pause = LINGER;
+                }
+            }
+            [false, false] => return Err(io::ErrorKind::TimedOut.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Passes bytes on until both sides have ended, or nothing moves.
+fn relay(client: &TcpStream, backend: &TcpStream) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER_BYTES];
     let mut open = [true, true];
-    while open[1] || (open[0] && is_tunnel) {
-        let ready = readable([(client.as_raw_fd(), open[0]), (backend.as_raw_fd(), open[1])], pause)?;
+    while open != [false, false] {
+        let ready = readable([(client.as_raw_fd(), open[0]), (backend.as_raw_fd(), open[1])], IDLE)?;
         for (place, from, to) in [(0, client, backend), (1, backend, client)] {
             if ready[place] {
-                if place == 0 && !is_tunnel {
-                    return Ok(());
-                }
-                open[place] = pass_on(from, to, &mut buffer)?;
+                open[place] = pass_on(from, to, &mut buffer)? > 0;
             }
         }
         if ready == [false, false] {
@@ -230,15 +267,15 @@ fn relay(client: &TcpStream, backend: &TcpStream, is_tunnel: bool) -> io::Result
     Ok(())
 }
 
-/// False when there was an end to pass on.
-fn pass_on(mut from: &TcpStream, mut to: &TcpStream, buffer: &mut [u8]) -> io::Result<bool> {
+/// Returns the number of bytes; 0 when it was an end that was passed on.
+fn pass_on(mut from: &TcpStream, mut to: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
     let read = from.read(buffer)?;
     if read == 0 {
         to.shutdown(Shutdown::Write)?;
-        return Ok(false);
+    } else {
+        to.write_all(&buffer[..read])?;
     }
-    to.write_all(&buffer[..read])?;
-    Ok(true)
+    Ok(read)
 }
 
 /// Which of the sockets that are asked about can be read; none after the pause.

@@ -19,6 +19,3 @@ pub const PP2_TYPE_AUTHORITY: c_int = 2;
 
 /// `http.hdf`: Connection names this field.
 pub const HDF_FILTER: u8 = 1;
-
-/// `vrt_ctx.method` in vcl_recv.
-pub const VCL_MET_RECV: u32 = 1 << 1;

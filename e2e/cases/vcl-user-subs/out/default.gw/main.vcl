@@ -18,14 +18,14 @@ sub vcl_recv {
         return (synth(vgw_router.internal()));
     }
     # Once a request: refuses what is malformed, normalises the target, replaces X-Gateway-*, finds the route.
-    # After it, edits of the URL or of Host reach the backend but do not route again.
-    if (req.restarts == 0 && vgw_router.receive() != 0) {
+    # After it, edits of the URL or of Host reach the backend but do not route again; a rollback does.
+    if (vgw_router.receive() != 0) {
         return (synth(vgw_router.answer()));
     }
 }
 
 sub vcl_hash {
-    # Socket, route, host and target, each with its length.
+    # Socket, route, host and target, each with its length. Varnish comes here for a pass, too: then it is nothing.
     hash_data(vgw_router.key());
 }
 
@@ -45,8 +45,11 @@ sub vcl_backend_fetch {
 
 sub vcl_backend_response {
     # Without a cache policy nothing is kept. Varnish does not let anyone undo this; the TTL is that of the mark.
-    set beresp.uncacheable = true;
-    set beresp.ttl = 120s;
+    # A pass is not kept anyway.
+    if (!beresp.uncacheable) {
+        set beresp.uncacheable = true;
+        set beresp.ttl = 120s;
+    }
     # The response filters of the backend that was picked.
     vgw_router.response();
 }
@@ -96,7 +99,7 @@ sub vcl_synth {
 
 sub vcl_recv {
     # ghost's own answers: no route, an unusable rule, a redirect.
-    if (vgw_router.answer() != 0) {
+    if (vgw_router.decide() != 0) {
         return (synth(vgw_router.answer()));
     }
     # GET with Upgrade: websocket; nothing else is ever piped.

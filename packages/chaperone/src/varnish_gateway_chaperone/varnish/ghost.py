@@ -30,6 +30,15 @@ class GhostRefusedError(GhostError):
     """The candidate is not taken."""
 
 
+class UnusableEndpoint(BaseModel):
+    """An endpoint whose address is none: it gets no request."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    service: str
+    address: str
+
+
 class Running(BaseModel):
     """What ghost runs, by its own words."""
 
@@ -39,6 +48,7 @@ class Running(BaseModel):
     rules: int = 0
     endpoints: int = 0
     broken: tuple[BrokenRule, ...] = ()
+    unusable: tuple[UnusableEndpoint, ...] = ()
     error: str | None = None
     is_draining: bool = False
     requests: dict[str, float] = {}

@@ -98,8 +98,7 @@ impl Gateway {
         let document = Document::parse(text).map_err(|refused| refused.to_string())?;
         let (routing, broken) = Compiler::default().compile(document.routing).map_err(|refused| refused.to_string())?;
         let mut known = Endpoints::default();
-        let sets = document.endpoints.iter().map(|(key, wired)| Ok((key.clone(), known.set(wired)?)));
-        let endpoints = sets.collect::<Result<_, String>>()?;
+        let endpoints = document.endpoints.iter().map(|(key, wired)| (key.clone(), known.set(key, wired))).collect();
         Ok(Self { routing, broken, endpoints, random: 1 })
     }
 

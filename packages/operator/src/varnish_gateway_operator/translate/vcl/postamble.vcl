@@ -2,7 +2,7 @@
 
 sub vcl_recv {
     # ghost's own answers: no route, an unusable rule, a redirect.
-    if (vgw_router.answer() != 0) {
+    if (vgw_router.decide() != 0) {
         return (synth(vgw_router.answer()));
     }
     # GET with Upgrade: websocket; nothing else is ever piped.
