@@ -8,7 +8,7 @@ from typing import TypeVar
 from varnish_gateway_operator.resources.base import Resource
 from varnish_gateway_operator.resources.cache import VarnishCacheInvalidation, VarnishCachePolicy
 from varnish_gateway_operator.resources.core import ConfigMap, Namespace, Secret, Service
-from varnish_gateway_operator.resources.gateway import Gateway, GatewayClass
+from varnish_gateway_operator.resources.gateway import Gateway, GatewayClass, ListenerSet
 from varnish_gateway_operator.resources.grants import ReferenceGrant
 from varnish_gateway_operator.resources.httproute import HTTPRoute
 from varnish_gateway_operator.resources.parameters import GatewayClassParameters
@@ -25,6 +25,7 @@ class Snapshot:
 
     gateway_classes: Mapping[Key, GatewayClass] = field(default_factory=dict)
     gateways: Mapping[Key, Gateway] = field(default_factory=dict)
+    listener_sets: Mapping[Key, ListenerSet] = field(default_factory=dict)
     http_routes: Mapping[Key, HTTPRoute] = field(default_factory=dict)
     grants: Mapping[Key, ReferenceGrant] = field(default_factory=dict)
     services: Mapping[Key, Service] = field(default_factory=dict)
@@ -57,6 +58,7 @@ def snapshot_of(resources: Iterable[Resource]) -> Snapshot:
     return Snapshot(
         gateway_classes=those_of(GatewayClass),
         gateways=those_of(Gateway),
+        listener_sets=those_of(ListenerSet),
         http_routes=those_of(HTTPRoute),
         grants=those_of(ReferenceGrant),
         services=those_of(Service),

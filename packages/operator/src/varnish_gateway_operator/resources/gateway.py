@@ -1,8 +1,8 @@
 """GatewayClass and Gateway (gateway.networking.k8s.io/v1), with the experimental channel's fields."""
 
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field
 
 from varnish_gateway_operator.resources.base import (
     Hostname,
@@ -79,6 +79,19 @@ class Listener(Part):
     filters: ListenerFilters | None = None
 
 
+def _have_names_of_their_own(listeners: tuple[Listener, ...]) -> tuple[Listener, ...]:
+    names = [listener.name for listener in listeners]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"listener name {name!r} must be unique")
+    return listeners
+
+
+Listeners = Annotated[
+    tuple[Listener, ...], Field(min_length=1, max_length=64), AfterValidator(_have_names_of_their_own)
+]
+
+
 class GatewayAddress(Part):
     type: str = "IPAddress"
     value: str = ""
@@ -130,22 +143,40 @@ class GatewayTls(Part):
 
 class GatewaySpec(Part):
     gateway_class_name: ObjectName
-    listeners: Annotated[tuple[Listener, ...], Field(min_length=1, max_length=64)]
+    listeners: Listeners
     addresses: tuple[GatewayAddress, ...] = ()
     infrastructure: Infrastructure | None = None
     allowed_listeners: AllowedListeners = AllowedListeners()
     tls: GatewayTls | None = None
     default_scope: str = "None"
 
-    @model_validator(mode="after")
-    def _listener_names_are_unique(self) -> Self:
-        names = [listener.name for listener in self.listeners]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"listener name {name!r} must be unique within the Gateway")
-        return self
-
 
 class Gateway(Resource):
     spec: GatewaySpec
     status: Unread = None
+
+
+class ParentGateway(Part):
+    group: str = "gateway.networking.k8s.io"
+    kind: str = "Gateway"
+    name: ObjectName
+    namespace: Namespace | None = None
+
+
+class ListenerSetSpec(Part):
+    parent_ref: ParentGateway
+    listeners: Listeners
+
+
+class ListenerSet(Resource):
+    """Listeners that somebody else adds to a Gateway."""
+
+    spec: ListenerSetSpec
+    status: Unread = None
+
+    @property
+    def gateway(self) -> tuple[str, str]:
+        """Namespace and name of the Gateway; what is no Gateway has no such key."""
+        ref = self.spec.parent_ref
+        is_gateway = (ref.group, ref.kind) == ("gateway.networking.k8s.io", "Gateway")
+        return (ref.namespace or self.namespace, ref.name) if is_gateway else ("", "")

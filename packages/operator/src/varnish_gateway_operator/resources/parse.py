@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 from varnish_gateway_operator.resources.base import Resource
 from varnish_gateway_operator.resources.cache import VarnishCacheInvalidation, VarnishCachePolicy
 from varnish_gateway_operator.resources.core import ConfigMap, EndpointSlice, Namespace, Secret, Service
-from varnish_gateway_operator.resources.gateway import Gateway, GatewayClass
+from varnish_gateway_operator.resources.gateway import Gateway, GatewayClass, ListenerSet
 from varnish_gateway_operator.resources.grants import ReferenceGrant
 from varnish_gateway_operator.resources.httproute import HTTPRoute
 from varnish_gateway_operator.resources.parameters import GatewayClassParameters
@@ -37,6 +37,7 @@ KINDS: Final[Mapping[tuple[str, str], Kind]] = {
     for kind in (
         Kind(GatewayClass, GATEWAY_API, ("v1", "v1beta1"), is_namespaced=False),
         Kind(Gateway, GATEWAY_API, ("v1", "v1beta1")),
+        Kind(ListenerSet, GATEWAY_API, ("v1",)),
         Kind(HTTPRoute, GATEWAY_API, ("v1", "v1beta1")),
         Kind(ReferenceGrant, GATEWAY_API, ("v1", "v1beta1", "v1alpha2")),
         Kind(GatewayClassParameters, OURS, ("v1alpha1",), is_namespaced=False),

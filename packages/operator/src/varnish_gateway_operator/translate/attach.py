@@ -1,6 +1,6 @@
 """Where a route stands: decided here once, for every parentRef, and read off everywhere else."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from varnish_gateway_operator.resources.httproute import HTTPRoute, ParentReference
@@ -8,7 +8,8 @@ from varnish_gateway_operator.resources.parse import GATEWAY_API
 from varnish_gateway_operator.snapshot import Key
 from varnish_gateway_operator.translate import hostnames
 from varnish_gateway_operator.translate.conditions import Condition, accepted, not_accepted
-from varnish_gateway_operator.translate.listeners import GatewayVerdict, ListenerVerdict
+from varnish_gateway_operator.translate.gateways import GatewayVerdict
+from varnish_gateway_operator.translate.listeners import ListenerVerdict
 from varnish_gateway_operator.translate.selectors import Labels, selects
 
 
@@ -32,28 +33,54 @@ class Parent(NamedTuple):
     """On every listener that takes the route, those that are not accepted themselves included."""
 
 
-def parents_of(
-    route: HTTPRoute, gateways: Mapping[Key, GatewayVerdict], namespace_labels: Labels
-) -> tuple[Parent, ...]:
-    """One Parent for each parentRef that names a Gateway of ours."""
+class Place(NamedTuple):
+    """What a parentRef can name: a Gateway of ours, or a ListenerSet of one."""
+
+    title: str
+    gateway: Key
+    namespace: str
+    listeners: tuple[ListenerVerdict, ...]
+
+
+Places = Mapping[tuple[str, str, str], Place]
+"""By kind, namespace and name."""
+
+
+def places_of(gateways: Iterable[GatewayVerdict]) -> Places:
+    """Every place there is; a Gateway's own does not have the listeners of its sets."""
+    found: dict[tuple[str, str, str], Place] = {}
+    for verdict in gateways:
+        key = verdict.gateway.key
+        for owner, listeners in (
+            (verdict.gateway, verdict.listeners),
+            *((each.listener_set, each.listeners) for each in verdict.sets),
+        ):
+            place = Place(f"{owner.kind} {owner.full_name}", key, owner.namespace, listeners)
+            found[owner.kind, owner.namespace, owner.name] = place
+    return found
+
+
+def parents_of(route: HTTPRoute, places: Places, namespace_labels: Labels) -> tuple[Parent, ...]:
+    """One Parent for each parentRef that names a place of ours."""
     found = []
     for ref in route.spec.parent_refs:
-        gateway = (ref.namespace or route.namespace, ref.name)
-        if (ref.group, ref.kind) == (GATEWAY_API, "Gateway") and gateway in gateways:
-            found.append(_parent(route, ref, gateway, gateways[gateway], namespace_labels))
+        place = places.get((ref.kind, ref.namespace or route.namespace, ref.name))
+        if ref.group == GATEWAY_API and place:
+            found.append(_parent(route, ref, place, namespace_labels))
     return tuple(found)
 
 
-def _parent(
-    route: HTTPRoute, ref: ParentReference, key: Key, gateway: GatewayVerdict, namespace_labels: Labels
-) -> Parent:
+def _parent(route: HTTPRoute, ref: ParentReference, place: Place, namespace_labels: Labels) -> Parent:
     """Narrow the listeners down, step by step; the step that leaves none names the reason."""
-    named = [listener for listener in gateway.listeners if _is_named(ref, listener)]
-    if not named:
-        message = f"no listener of Gateway {gateway.gateway.full_name} has {_wanted(ref)}"
+    key = place.gateway
+    named = [listener for listener in place.listeners if _is_named(ref, listener)]
+    if not place.listeners:
+        message = f"{place.title} is not attached to its Gateway"
         return Parent(ref, key, not_accepted("NoMatchingParent", message), ())
-    own = gateway.gateway.namespace
-    allowed = [listener for listener in named if _allows(listener, route, own, namespace_labels)]
+    if not named:
+        message = f"no listener of {place.title} has {_wanted(ref)}"
+        return Parent(ref, key, not_accepted("NoMatchingParent", message), ())
+    allowed = [listener for listener in named if _allows(listener, route, place.namespace, namespace_labels)]
     if not allowed:
         message = "no listener's allowedRoutes permit this kind of route from this namespace"
         return Parent(ref, key, not_accepted("NotAllowedByListeners", message), ())

@@ -12,8 +12,9 @@ from varnish_gateway_common import names
 from varnish_gateway_operator.resources.core import Secret
 from varnish_gateway_operator.snapshot import Key, Snapshot
 from varnish_gateway_operator.translate.conditions import Condition, not_resolved, resolved_refs
+from varnish_gateway_operator.translate.gateways import GatewayVerdict
 from varnish_gateway_operator.translate.hostnames import covers
-from varnish_gateway_operator.translate.listeners import GatewayVerdict, ListenerVerdict
+from varnish_gateway_operator.translate.listeners import ListenerVerdict
 from varnish_gateway_operator.translate.references import Origin, References, Target
 from varnish_gateway_operator.translate.tls import tls_options
 
@@ -70,7 +71,7 @@ class GatewayCertificates:
     files: Mapping[str, bytes]
     """Name -> content."""
     listeners: Mapping[str, ListenerCertificates]
-    """The HTTPS ones, by name."""
+    """The HTTPS ones, by key."""
     changes_at: datetime | None = None
     """When the next certificate begins or ceases to be valid."""
 
@@ -79,9 +80,9 @@ def certificates_of(
     gateway: GatewayVerdict, snapshot: Snapshot, memory: CertificateMemory, now: datetime | None
 ) -> GatewayCertificates:
     """The certificates of a Gateway's HTTPS listeners."""
-    https = [verdict for verdict in gateway.listeners if verdict.listener.protocol == "HTTPS"]
+    https = [verdict for verdict in gateway.all_listeners if verdict.listener.protocol == "HTTPS"]
     references = References(snapshot)
-    judged = [_judge(verdict, gateway, references, memory, now) for verdict in https]
+    judged = [_judge(verdict, references, memory, now) for verdict in https]
     serving = [each for each in judged if each.verdict.is_accepted]
     served = {certificate.name: certificate.pair for each in serving for certificate in each.served}
     return GatewayCertificates(
@@ -93,7 +94,7 @@ def certificates_of(
             sockets=tuple(_sockets(serving)),
         ),
         {name: pair.content for name, pair in served.items()},
-        {each.verdict.listener.name: each for each in judged},
+        {each.verdict.key: each for each in judged},
         _next_change(served.values(), now) if now else None,
     )
 
@@ -119,7 +120,6 @@ def forget_gone(memory: CertificateMemory, snapshot: Snapshot) -> None:
 
 def _judge(
     verdict: ListenerVerdict,
-    gateway: GatewayVerdict,
     references: References,
     memory: CertificateMemory,
     now: datetime | None,
@@ -130,8 +130,8 @@ def _judge(
     refused: list[tuple[str, str]] = []
     notes: list[str] = []
     for ref in refs:
-        target = Target(ref.group, ref.kind, ref.namespace or gateway.gateway.namespace, ref.name)
-        found = _secret(target, gateway, references)
+        target = Target(ref.group, ref.kind, ref.namespace or verdict.owner.namespace, ref.name)
+        found = _secret(target, verdict, references)
         if isinstance(found, Secret):
             known = _known(found, memory)
             if known.problem:
@@ -154,9 +154,9 @@ def _resolved(refused: Sequence[tuple[str, str]], notes: Sequence[str]) -> Condi
     return not_resolved(refused[0][0], "; ".join([*(message for _, message in refused), *notes]))
 
 
-def _secret(target: Target, gateway: GatewayVerdict, references: References) -> Secret | tuple[str, str]:
+def _secret(target: Target, verdict: ListenerVerdict, references: References) -> Secret | tuple[str, str]:
     """The Secret, or reason and message."""
-    found = references.resolve(Origin("Gateway", gateway.gateway.namespace), target, Secret)
+    found = references.resolve(Origin(verdict.owner.kind, verdict.owner.namespace), target, Secret)
     if isinstance(found, Secret):
         return found
     if found == "RefNotPermitted":

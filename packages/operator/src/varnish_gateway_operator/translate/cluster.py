@@ -10,7 +10,7 @@ from varnish_gateway_operator.resources.gateway import Infrastructure
 from varnish_gateway_operator.resources.parameters import ParametersSpec
 from varnish_gateway_operator.snapshot import Key, Snapshot
 from varnish_gateway_operator.translate.conditions import Condition, not_programmed
-from varnish_gateway_operator.translate.listeners import GatewayVerdict
+from varnish_gateway_operator.translate.gateways import GatewayVerdict
 from varnish_gateway_operator.translate.objects.addresses import Addresses, requested
 from varnish_gateway_operator.translate.objects.config_maps import before_in
 from varnish_gateway_operator.translate.objects.owned import Objects, objects_of

@@ -3,7 +3,8 @@
 from varnish_gateway_common import names
 from varnish_gateway_common.pod import Pod, PodSocket
 from varnish_gateway_operator.resources.parameters import ParametersSpec
-from varnish_gateway_operator.translate.listeners import GatewayVerdict, Protocol
+from varnish_gateway_operator.translate.gateways import GatewayVerdict
+from varnish_gateway_operator.translate.listeners import Protocol
 
 
 def pod_of(gateway: GatewayVerdict, spec: ParametersSpec) -> Pod:

@@ -1,15 +1,14 @@
-"""Which listeners of which Gateways can be served, and what is to be said of those that cannot."""
+"""Which listeners can be served, and what is to be said of those that cannot."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Literal
 
 from varnish_gateway_common import names
-from varnish_gateway_operator.resources.gateway import Gateway, Listener, RouteGroupKind
+from varnish_gateway_operator.resources.gateway import Gateway, Listener, ListenerSet, RouteGroupKind
 from varnish_gateway_operator.resources.parse import GATEWAY_API
-from varnish_gateway_operator.snapshot import Key
 from varnish_gateway_operator.translate.conditions import (
     Condition,
     accepted,
@@ -21,7 +20,6 @@ from varnish_gateway_operator.translate.conditions import (
     resolved_refs,
 )
 from varnish_gateway_operator.translate.hostnames import intersects
-from varnish_gateway_operator.translate.precedence import NO_AGE
 from varnish_gateway_operator.translate.problems import Problem, not_built, unsupported
 from varnish_gateway_operator.translate.selectors import unknown_operators
 from varnish_gateway_operator.translate.tls import tls_options
@@ -32,11 +30,15 @@ SUPPORTED_KINDS: Final = {"HTTP": ("HTTPRoute",), "HTTPS": ("HTTPRoute",)}
 Protocol = Literal["HTTP", "HTTPS"]
 
 
+Owner = Gateway | ListenerSet
+
+
 @dataclass(frozen=True)
 class ListenerVerdict:
     """A listener, judged: `conditions` are all but Programmed, which depends on what runs. ResolvedRefs is without
     the certificates."""
 
+    owner: Owner
     listener: Listener
     conditions: tuple[Condition, ...]
     supported_kinds: tuple[str, ...]
@@ -44,6 +46,11 @@ class ListenerVerdict:
     @cached_property
     def is_accepted(self) -> bool:
         return Condition("Accepted", "True", "Accepted") in self.conditions
+
+    @cached_property
+    def key(self) -> str:
+        """Its name among all listeners of the Gateway."""
+        return key_of(self.owner, self.listener)
 
     @property
     def protocol(self) -> Protocol:
@@ -55,58 +62,25 @@ class ListenerVerdict:
         return self.listener.hostname or ""
 
 
-@dataclass(frozen=True)
-class GatewayVerdict:
-    """A Gateway of ours with its judged listeners."""
-
-    gateway: Gateway
-    listeners: tuple[ListenerVerdict, ...]
-
-    @property
-    def served(self) -> tuple[ListenerVerdict, ...]:
-        """Those for which a socket is opened."""
-        return tuple(verdict for verdict in self.listeners if verdict.is_accepted)
+def key_of(owner: Owner, listener: Listener) -> str:
+    """The listener's own name where it is the Gateway's; a set's are told apart by what no such name has."""
+    return listener.name if isinstance(owner, Gateway) else f"{owner.full_name}/{listener.name}"
 
 
-def judge(gateways: Sequence[Gateway], *, shares_host: bool) -> Mapping[Key, GatewayVerdict]:
-    """Every Gateway's verdict; with `shares_host`, a port belongs to the oldest Gateway that asks for it."""
-    taken: dict[int, str] = {}
-    found: dict[Key, GatewayVerdict] = {}
-    for gateway in sorted(gateways, key=age):
-        verdict = _judge_gateway(gateway, taken if shares_host else {})
-        taken.update((listener.listener.port, gateway.full_name) for listener in verdict.served)
-        found[gateway.key] = verdict
-    return {gateway.key: found[gateway.key] for gateway in gateways}
+def listener_verdict(
+    owner: Owner, listener: Listener, accepted: Condition, conflict: Condition | None, served: Sequence[Listener]
+) -> ListenerVerdict:
+    """`served`: all HTTPS listeners of the Gateway that are accepted."""
+    overlap = _overlap(listener, owner.spec.listeners, served) if listener in served else ()
+    conditions = (accepted, conflict or no_conflicts(), _resolved(listener), *overlap)
+    return ListenerVerdict(owner, listener, conditions, _supported(listener))
 
 
-def age(gateway: Gateway) -> tuple[float, Key]:
-    """Oldest first; those without creationTimestamp, as in a folder, are the youngest, by namespace and name."""
-    created = gateway.metadata.creation_timestamp
-    return created.timestamp() if created else NO_AGE, gateway.key
-
-
-def _judge_gateway(gateway: Gateway, taken: Mapping[int, str]) -> GatewayVerdict:
-    listeners = gateway.spec.listeners
-    conflicts = _conflicts(listeners)
-    accepted = {
-        listener.name: _accepted(listener, conflicts.get(listener.name), taken.get(listener.port))
-        for listener in listeners
-    }
-    served = [each for each in listeners if each.protocol == "HTTPS" and accepted[each.name].status == "True"]
-    verdicts = []
-    for listener in listeners:
-        conflict = conflicts.get(listener.name) or no_conflicts()
-        overlap = _overlap(listener, served) if listener in served else ()
-        conditions = (accepted[listener.name], conflict, _resolved(listener), *overlap)
-        verdicts.append(ListenerVerdict(listener, conditions, _supported(listener)))
-    return GatewayVerdict(gateway, tuple(verdicts))
-
-
-def _overlap(listener: Listener, served: Sequence[Listener]) -> tuple[Condition, ...]:
+def _overlap(listener: Listener, own: Sequence[Listener], served: Sequence[Listener]) -> tuple[Condition, ...]:
     """ "This condition MUST be set on all Listeners with overlapping TLS config. [...] MUST NOT be set when it is
-    False." """
+    False." Listeners of another owner are not named: their names are none of this one's business."""
     others = [
-        other.name
+        other
         for other in served
         if other is not listener
         and other.port == listener.port
@@ -114,9 +88,27 @@ def _overlap(listener: Listener, served: Sequence[Listener]) -> tuple[Condition,
     ]
     if not others:
         return ()
-    named = f"hostnames overlap with those of {', '.join(others)}"
+    names = dict.fromkeys(other.name if other in own else "another owner's listener" for other in others)
+    named = f"hostnames overlap with those of {', '.join(names)}"
     message = f"{named}: a request on a connection that was made for another listener is answered with 421"
     return (overlapping_hostnames(message),)
+
+
+def conflicts_of(listeners: Sequence[Listener], earlier: Sequence[Listener]) -> Mapping[str, Condition]:
+    """Which of an owner's listeners cannot be told apart from each other, or from `earlier` ones: those of owners that
+    have precedence, as far as they are accepted."""
+    return {**dict(_conflicts_with(listeners, earlier)), **_conflicts(listeners)}
+
+
+def _conflicts_with(listeners: Sequence[Listener], earlier: Sequence[Listener]) -> Iterator[tuple[str, Condition]]:
+    for listener in listeners:
+        others = [other for other in earlier if other.port == listener.port]
+        if any(other.protocol != listener.protocol for other in others):
+            message = f"port {listener.port} has another protocol by a listener that has precedence"
+            yield listener.name, conflicted("ProtocolConflict", message)
+        elif any(other.hostname == listener.hostname for other in others):
+            message = f"the hostname is that of a listener of port {listener.port} that has precedence"
+            yield listener.name, conflicted("HostnameConflict", message)
 
 
 def _conflicts(listeners: Sequence[Listener]) -> Mapping[str, Condition]:
@@ -138,11 +130,11 @@ def _conflicts(listeners: Sequence[Listener]) -> Mapping[str, Condition]:
     return found
 
 
-def _accepted(listener: Listener, conflict: Condition | None, owner: str | None) -> Condition:
-    if listener.protocol not in SUPPORTED_KINDS:
-        return not_accepted("UnsupportedProtocol", f"{listener.protocol} is not a supported protocol")
+def accepted_of(listener: Listener, conflict: Condition | None, owner: str | None) -> Condition:
     if conflict:
         return not_accepted(conflict.reason, conflict.message)
+    if listener.protocol not in SUPPORTED_KINDS:
+        return not_accepted("UnsupportedProtocol", f"{listener.protocol} is not a supported protocol")
     if listener.port == names.WEB_PORT:
         return not_accepted("PortUnavailable", f"port {listener.port} serves the gateway's own health and metrics")
     if owner:

@@ -7,11 +7,11 @@ from varnish_gateway_operator.resources.base import Resource
 from varnish_gateway_operator.resources.gateway import Gateway
 from varnish_gateway_operator.resources.httproute import HTTPRoute
 from varnish_gateway_operator.snapshot import Key, Snapshot
-from varnish_gateway_operator.translate.attach import Parent, parents_of
+from varnish_gateway_operator.translate.attach import Parent, Places, parents_of, places_of
 from varnish_gateway_operator.translate.certificates import CertificateMemory
 from varnish_gateway_operator.translate.classes import ClassVerdict, judge_classes
 from varnish_gateway_operator.translate.cluster import ObjectMemory
-from varnish_gateway_operator.translate.listeners import GatewayVerdict, judge
+from varnish_gateway_operator.translate.gateways import GatewayVerdict, judge
 from varnish_gateway_operator.translate.options import Options
 from varnish_gateway_operator.translate.problems import Problem
 from varnish_gateway_operator.translate.routing import Standing
@@ -27,6 +27,7 @@ class Topology:
     made_of: tuple[Resource, ...]
     classes: Mapping[str, ClassVerdict]
     gateways: Mapping[Key, GatewayVerdict]
+    places: Places
     labels: Mapping[str, Labels]
 
 
@@ -82,6 +83,7 @@ def _topology(snapshot: Snapshot, options: Options, known: Topology | None) -> T
     made_of: tuple[Resource, ...] = (
         *snapshot.gateway_classes.values(),
         *snapshot.gateways.values(),
+        *snapshot.listener_sets.values(),
         *snapshot.parameters.values(),
         *snapshot.namespaces.values(),
     )
@@ -89,9 +91,10 @@ def _topology(snapshot: Snapshot, options: Options, known: Topology | None) -> T
         return known
     classes = judge_classes(snapshot)
     ours = [gateway for gateway in snapshot.gateways.values() if _is_ours(gateway, classes)]
-    gateways = judge(ours, shares_host=options.shares_host)
     labels = {namespace.name: namespace.metadata.labels for namespace in snapshot.namespaces.values()}
-    return Topology(made_of, classes, gateways, labels)
+    sets = tuple(snapshot.listener_sets.values())
+    gateways = judge(ours, sets, labels, shares_host=options.shares_host)
+    return Topology(made_of, classes, gateways, places_of(gateways.values()), labels)
 
 
 def _is_ours(gateway: Gateway, classes: Mapping[str, ClassVerdict]) -> bool:
@@ -109,7 +112,7 @@ def _place(
         compiled = known.compiled
     else:
         compiled = compile_route(route, snapshot, has_external_names=options.has_external_names)
-    parents = parents_of(route, topology.gateways, topology.labels.get(route.namespace, {}))
+    parents = parents_of(route, topology.places, topology.labels.get(route.namespace, {}))
     return PlacedRoute(route, topology, compiled, parents, _standings(compiled, parents))
 
 
@@ -119,6 +122,6 @@ def _standings(compiled: CompiledRoute, parents: tuple[Parent, ...]) -> tuple[tu
     for parent in parents:
         for attachment in parent.attachments:
             if attachment.listener.is_accepted:
-                seat = attachment.listener.listener.name, attachment.hostname
+                seat = attachment.listener.key, attachment.hostname
                 hosts.setdefault(parent.gateway, {})[seat] = None
     return tuple((gateway, Standing(compiled, tuple(seats))) for gateway, seats in hosts.items())

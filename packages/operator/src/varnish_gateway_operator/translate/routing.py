@@ -12,7 +12,8 @@ from itertools import groupby
 
 from varnish_gateway_common import names, routing
 from varnish_gateway_operator.translate.backends import ServicePortKey
-from varnish_gateway_operator.translate.listeners import GatewayVerdict, ListenerVerdict, Protocol
+from varnish_gateway_operator.translate.gateways import GatewayVerdict
+from varnish_gateway_operator.translate.listeners import ListenerVerdict, Protocol
 from varnish_gateway_operator.translate.rules import CompiledRoute
 
 HostRules = dict[str, list[int]]
@@ -68,7 +69,7 @@ def _sockets(gateway: GatewayVerdict, hosts: Mapping[str, HostRules]) -> tuple[r
             name=names.socket_name(protocol, port),
             port=port,
             protocol=protocol,
-            listeners=tuple(_listener(verdict, hosts.get(verdict.listener.name, {})) for verdict in verdicts),
+            listeners=tuple(_listener(verdict, hosts.get(verdict.key, {})) for verdict in verdicts),
         )
         for (port, protocol), verdicts in by_socket
     )
@@ -80,7 +81,7 @@ def _socket(verdict: ListenerVerdict) -> tuple[int, Protocol]:
 
 def _listener(verdict: ListenerVerdict, hosts: HostRules) -> routing.Listener:
     return routing.Listener(
-        name=verdict.listener.name,
+        name=verdict.key,
         hostname=verdict.hostname,
         hosts=tuple(
             routing.Host(hostname=hostname, rules=tuple(sorted(places)))

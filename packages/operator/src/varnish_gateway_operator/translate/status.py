@@ -23,14 +23,15 @@ from varnish_gateway_operator.translate.conditions import (
 from varnish_gateway_operator.translate.conditions import (
     accepted as is_accepted,
 )
-from varnish_gateway_operator.translate.listeners import GatewayVerdict, ListenerVerdict
+from varnish_gateway_operator.translate.gateways import GatewayVerdict
+from varnish_gateway_operator.translate.listeners import ListenerVerdict
 from varnish_gateway_operator.translate.problems import Problem
 from varnish_gateway_operator.translate.rules import CompiledRoute
 
 Json = dict[str, Any]
 
 Certificates = Mapping[str, ListenerCertificates]
-"""Of the HTTPS listeners, by their names."""
+"""Of the HTTPS listeners, by their keys."""
 
 GATEWAY_CONDITIONS: Final = frozenset({"Accepted", "Programmed", "ResolvedRefs", "Ready", "Scheduled"})
 LISTENER_CONDITIONS: Final = frozenset(
@@ -51,7 +52,7 @@ def class_status(verdict: ClassVerdict, features: Sequence[str] = ()) -> ObjectS
     """`features`: the names of those that are claimed."""
     found = verdict.gateway_class
     condition = not_accepted("InvalidParameters", verdict.problem) if verdict.problem else is_accepted()
-    status: Json = {"conditions": _merged((condition,), found, {"Accepted"}, found.status)}
+    status: Json = {"conditions": merged((condition,), found, {"Accepted"}, found.status)}
     if features:
         status["supportedFeatures"] = [{"name": name} for name in features]
     return ObjectStatus(found, status)
@@ -86,15 +87,13 @@ def gateway_status(
     accepted: Condition,
     programmed: Condition,
     attached: Mapping[str, int],
+    attached_sets: int | None = None,
     addresses: Sequence[Mapping[str, str]] | None = None,
 ) -> ObjectStatus:
-    """`attached`: the number of routes by listener."""
+    """`attached`: the number of routes by listener. `attached_sets`: of ListenerSets, where any names the Gateway."""
     found = gateway.gateway
-    judged = {verdict.listener.name: _judged(verdict, certificates) for verdict in gateway.listeners}
     unresolved = [
-        name
-        for name, own in judged.items()
-        if any(condition.type == "ResolvedRefs" and condition.status != "True" for condition in own)
+        verdict.listener.name for verdict in gateway.listeners if resolved(verdict, certificates).status != "True"
     ]
     refs = (
         not_resolved("ListenersNotResolved", f"listeners with unresolved references: {', '.join(unresolved)}")
@@ -103,14 +102,38 @@ def gateway_status(
     )
     if accepted.status != "True":
         programmed = not_programmed("Invalid", accepted.message)
-    status = _known(found.status)
-    conditions = _merged((accepted, programmed, refs), found, GATEWAY_CONDITIONS, status)
-    listeners = []
-    for verdict in gateway.listeners:
-        own = (*judged[verdict.listener.name], _listener_programmed(verdict, certificates, programmed))
-        listeners.append(_listener(verdict, found, own, attached, status))
-    where = {} if addresses is None else {"addresses": [dict(each) for each in addresses]}
-    return ObjectStatus(found, {**where, "conditions": conditions, "listeners": listeners})
+    status = known_status(found.status)
+    conditions = merged((accepted, programmed, refs), found, GATEWAY_CONDITIONS, status)
+    fields: Json = {} if addresses is None else {"addresses": [dict(each) for each in addresses]}
+    if attached_sets is not None:
+        fields["attachedListenerSets"] = attached_sets
+    listeners = listener_statuses(gateway.listeners, certificates, programmed, attached, status)
+    return ObjectStatus(found, {**fields, "conditions": conditions, "listeners": listeners})
+
+
+def listener_statuses(
+    verdicts: Iterable[ListenerVerdict],
+    certificates: Certificates,
+    programmed: Condition,
+    attached: Mapping[str, int],
+    status: Json,
+) -> list[Json]:
+    """Of an owner's listeners. `programmed`: of the Gateway; `status`: the owner's, as it was."""
+    found = []
+    for verdict in verdicts:
+        conditions = (
+            *(resolved(verdict, certificates) if each.type == "ResolvedRefs" else each for each in verdict.conditions),
+            _listener_programmed(verdict, certificates, programmed),
+        )
+        found.append(_listener(verdict, conditions, attached, status))
+    return found
+
+
+def resolved(verdict: ListenerVerdict, certificates: Certificates) -> Condition:
+    """The listener's ResolvedRefs; its certificates speak where its kinds of routes are resolved."""
+    kinds = next(each for each in verdict.conditions if each.type == "ResolvedRefs")
+    own = certificates.get(verdict.key)
+    return own.resolved if own and kinds == resolved_refs() else kinds
 
 
 def route_conditions(parent: Parent, route: CompiledRoute, broken: Sequence[tuple[int, Problem]]) -> list[Condition]:
@@ -155,22 +178,12 @@ def is_ours(entry: Any) -> bool:
 
 
 def _entries(route: HTTPRoute) -> list[Any]:
-    found = _known(route.status).get("parents")
+    found = known_status(route.status).get("parents")
     return found if isinstance(found, list) else []
 
 
-def _judged(verdict: ListenerVerdict, certificates: Certificates) -> tuple[Condition, ...]:
-    """The listener's conditions; its certificates speak where its kinds of routes are resolved."""
-    own = certificates.get(verdict.listener.name)
-    return tuple(own.resolved if own and each == resolved_refs() else each for each in verdict.conditions)
-
-
 def _listener(
-    verdict: ListenerVerdict,
-    gateway: Gateway,
-    conditions: Sequence[Condition],
-    attached: Mapping[str, int],
-    status: Json,
+    verdict: ListenerVerdict, conditions: Sequence[Condition], attached: Mapping[str, int], status: Json
 ) -> Json:
     name = verdict.listener.name
     known = status.get("listeners")
@@ -178,15 +191,18 @@ def _listener(
     return {
         "name": name,
         "supportedKinds": [{"group": GATEWAY_API, "kind": kind} for kind in verdict.supported_kinds],
-        "attachedRoutes": attached.get(name, 0),
-        "conditions": _merged(conditions, gateway, LISTENER_CONDITIONS, before),
+        "attachedRoutes": attached.get(verdict.key, 0),
+        "conditions": merged(conditions, verdict.owner, LISTENER_CONDITIONS, before),
     }
 
 
 def _listener_programmed(verdict: ListenerVerdict, certificates: Certificates, programmed: Condition) -> Condition:
     if not verdict.is_accepted:
-        return not_programmed("Invalid", "the listener is not accepted")
-    own = certificates.get(verdict.listener.name)
+        conflict = next(
+            (each for each in verdict.conditions if each.type == "Conflicted" and each.status == "True"), None
+        )
+        return not_programmed(conflict.reason if conflict else "Invalid", "the listener is not accepted")
+    own = certificates.get(verdict.key)
     if own and not own.served:
         return not_programmed("Invalid", f"there is no certificate to serve: {own.resolved.message}")
     return programmed
@@ -205,16 +221,15 @@ def _unserved_fields(gateway: Gateway, *, in_cluster: bool) -> list[str]:
     spec = gateway.spec
     asked = {
         "spec.tls": spec.tls is not None,
-        "spec.allowedListeners": spec.allowed_listeners.namespaces.from_ != "None",
         "spec.defaultScope": spec.default_scope != "None",
         "spec.addresses": not in_cluster and any(address.value for address in spec.addresses),
     }
     return [name for name, is_set in asked.items() if is_set]
 
 
-def _merged(conditions: Iterable[Condition], resource: Resource, ours: Iterable[str], status: Any) -> list[Json]:
+def merged(conditions: Iterable[Condition], resource: Resource, ours: Iterable[str], status: Any) -> list[Json]:
     """Our conditions, then those of others as they were."""
-    before = _known(status).get("conditions")
+    before = known_status(status).get("conditions")
     owned = set(ours)
     foreign = [
         each
@@ -229,5 +244,5 @@ def _generation(resource: Resource) -> int:
     return resource.metadata.generation or 1
 
 
-def _known(status: Any) -> Json:
+def known_status(status: Any) -> Json:
     return status if isinstance(status, dict) else {}

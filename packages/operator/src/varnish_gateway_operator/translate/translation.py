@@ -1,7 +1,7 @@
 """One round: all of it, from the snapshot, each time; memory makes it cheap."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
@@ -16,8 +16,8 @@ from varnish_gateway_operator.translate.certificates import GatewayCertificates,
 from varnish_gateway_operator.translate.cluster import programmed_in_cluster, wanted_of
 from varnish_gateway_operator.translate.conditions import Condition, not_programmed
 from varnish_gateway_operator.translate.features import SUPPORTED
+from varnish_gateway_operator.translate.gateways import GatewayVerdict
 from varnish_gateway_operator.translate.infra import pod_of
-from varnish_gateway_operator.translate.listeners import GatewayVerdict
 from varnish_gateway_operator.translate.memory import KnownStatus, Memory, PlacedRoute, Topology, place_routes
 from varnish_gateway_operator.translate.objects.addresses import addresses_of
 from varnish_gateway_operator.translate.objects.shape import ClusterOptions
@@ -26,7 +26,10 @@ from varnish_gateway_operator.translate.plan import GatewayPlan, Plan, StatusKey
 from varnish_gateway_operator.translate.problems import Problem
 from varnish_gateway_operator.translate.programmed import Broken, Reports, Written, broken_rules, programmed_by
 from varnish_gateway_operator.translate.routing import Standing, routing_json
+from varnish_gateway_operator.translate.set_status import set_accepted, set_status
 from varnish_gateway_operator.translate.status import (
+    Certificates,
+    ObjectStatus,
     class_status,
     gateway_accepted,
     gateway_status,
@@ -95,21 +98,29 @@ def translate(
             found = _in_cluster(verdict, found, seen, options.cluster, memory)
         if found.plan:
             gateways[key] = found.plan
-        counts = attached.get(key, {})
-        statuses.append(
-            gateway_status(
-                verdict,
-                certificates[key].listeners,
-                accepted=found.accepted,
-                programmed=found.programmed,
-                attached=counts,
-                addresses=found.addresses,
-            )
-        )
+        statuses += _gateway_statuses(verdict, found, certificates[key].listeners, attached.get(key, {}))
     statuses += [each.status for each in routes.values() if each.placed.parents or has_own_entry(each.placed.route)]
     statuses += caching_statuses(snapshot)
     changes_at = min((each.changes_at for each in certificates.values() if each.changes_at), default=None)
     return Plan(gateways, {status_key(each.resource): each for each in statuses}, changes_at)
+
+
+def _gateway_statuses(
+    verdict: GatewayVerdict, found: _Translated, certificates: Certificates, attached: Mapping[str, int]
+) -> Iterator[ObjectStatus]:
+    """The Gateway's, and those of the ListenerSets that name it."""
+    sets = [(each, set_accepted(each, certificates, found.accepted)) for each in verdict.sets]
+    yield gateway_status(
+        verdict,
+        certificates,
+        accepted=found.accepted,
+        programmed=found.programmed,
+        attached=attached,
+        attached_sets=sum(accepted.status == "True" for _, accepted in sets) if sets else None,
+        addresses=found.addresses,
+    )
+    for each, accepted in sets:
+        yield set_status(each, certificates, accepted=accepted, programmed=found.programmed, attached=attached)
 
 
 def status_key(resource: Resource) -> StatusKey:
@@ -200,7 +211,7 @@ def _route_statuses(placed: Mapping[Key, PlacedRoute], broken: Broken, memory: M
 def _route_status(placed: PlacedRoute, broken: tuple[tuple[int, Problem], ...]) -> KnownStatus:
     found = [(parent, route_conditions(parent, placed.compiled, broken)) for parent in placed.parents]
     seats = {
-        (parent.gateway, attachment.listener.listener.name)
+        (parent.gateway, attachment.listener.key)
         for parent, conditions in found
         if conditions[0].status == "True"
         for attachment in parent.attachments
