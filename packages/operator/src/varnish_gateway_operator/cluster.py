@@ -34,7 +34,7 @@ SETTLE_SECONDS: Final = 0.01
 """Changes come in groups: a round begins once there was none for so long."""
 LATEST_SECONDS: Final = 0.1
 """... or after so long, whatever still comes."""
-RETRY_SECONDS: Final = (0.5, 30.0)
+RETRY_SECONDS: Final = (0.5, 10.0)
 """What is not finished is tried again after so long: twice as long each time, up to the second."""
 
 

@@ -77,7 +77,8 @@ class Rounds:
         self.rounds, self.seconds = self.rounds + 1, self.seconds + (self.clock() - began).total_seconds()
         found = await asyncio.gather(self.routes.write_objects(plan, view), self.gateways.write_objects(plan, view))
         outcome = sum(found, Outcome())
-        log.info(sentence(view.snapshot, plan, outcome.done))
+        say = log.info if outcome.done else log.debug
+        say(sentence(view.snapshot, plan, outcome.done))
         self.gateway_count, self._view, self._is_complete = len(plan.gateways), view, outcome.is_complete
         if outcome.obstacles == self._obstacles:
             self._plan = plan
