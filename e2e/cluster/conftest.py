@@ -1,10 +1,13 @@
 """One cluster and one gateway for all tests: each leaves it as it found it."""
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from e2e.cluster.api import Api, until
+from e2e.cluster.layout import Layout
 from e2e.cluster.rig import Rig
 
 
@@ -13,6 +16,13 @@ def built() -> Rig:
     rig = Rig(Api())
     rig.build()
     return rig
+
+
+@pytest.fixture(scope="session")
+def layout() -> Layout:
+    """Of the cluster around us."""
+    programs = Path(os.environ["PATH"].partition(":")[0]).parent
+    return Layout(state=Path(os.environ["KUBECONFIG"]).parents[1], programs=programs)
 
 
 @pytest.fixture

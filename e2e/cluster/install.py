@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from e2e.cluster import images
+from e2e.cluster.layout import OPERATOR_NAMESPACE
 from e2e.cluster.namespaces import ROOT, Cluster
 
 CHART = ROOT / "helm" / "varnish-gateway"
 RELEASE = "varnish-gateway"
-NAMESPACE = "varnish-gateway-system"
 ECHO_IMAGE = "localhost/echo:1"
 SUITE_IMAGES = tuple(
     f"registry.k8s.io/gateway-api/echo-basic:{tag}" for tag in ("v1.5.1", "v1.6.0-dev.2", "v1.6.0-dev.3")
@@ -27,7 +27,7 @@ def gateway(cluster: Cluster, archives: Path, *values: str) -> None:
     """As a user would by the README, in a namespace that admits only what is restricted."""
     for archive in sorted(archives.glob("*.tar")):
         cluster.load(archive)
-    cluster.kubectl("create", "namespace", NAMESPACE)
-    cluster.kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
-    helm = ["helm", "install", RELEASE, str(CHART), f"--namespace={NAMESPACE}", "--wait", "--timeout=2m"]
+    cluster.kubectl("create", "namespace", OPERATOR_NAMESPACE)
+    cluster.kubectl("label", "namespace", OPERATOR_NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
+    helm = ["helm", "install", RELEASE, str(CHART), f"--namespace={OPERATOR_NAMESPACE}", "--wait", "--timeout=2m"]
     cluster.run(*helm, *(f"--set={value}" for value in values))

@@ -16,6 +16,7 @@ API_SERVICE = "10.96.0.1"
 DNS_SERVICE = "10.96.0.10"
 LOAD_BALANCERS = "10.89.1.0/24"
 API = "https://127.0.0.1:6443"
+OPERATOR_NAMESPACE = "varnish-gateway-system"
 PAUSE_IMAGE = "localhost/pause:1"
 
 
@@ -35,6 +36,11 @@ class Layout:
     @property
     def logs(self) -> Path:
         return self.state / "logs"
+
+    @property
+    def audit(self) -> Path:
+        """What service accounts asked the API server for, an event a line."""
+        return self.logs / "audit.log"
 
     @property
     def cgroup(self) -> str:

@@ -119,7 +119,7 @@ def _apiserver(layout: Layout) -> dict[str, object]:
         "proxy-client-cert-file": pki / "front-proxy.crt",
         "proxy-client-key-file": pki / "front-proxy.key",
         "audit-policy-file": layout.run / "audit.json",
-        "audit-log-path": layout.logs / "audit.log",
+        "audit-log-path": layout.audit,
     }
 
 

@@ -4,17 +4,15 @@ import os
 import signal
 import subprocess
 from functools import partial
-from pathlib import Path
 
 import httpx
 
-from e2e.cluster import install, programs
+from e2e.cluster import programs
 from e2e.cluster.api import until
-from e2e.cluster.layout import Layout
+from e2e.cluster.layout import OPERATOR_NAMESPACE, Layout
 from e2e.cluster.rig import HOST, NAMESPACE, Rig, serve_for
 
 OUTAGE_SECONDS = 60
-LAYOUT = Layout(state=Path(os.environ["KUBECONFIG"]).parents[1], programs=Path(os.environ["PATH"].split(":")[0]).parent)
 
 
 def test_scaling_loses_nothing(rig: Rig) -> None:
@@ -51,22 +49,22 @@ def test_endpoint_churn_loses_nothing(rig: Rig) -> None:
 def test_a_killed_operator_is_missed_by_nobody(rig: Rig) -> None:
     labels = {"app.kubernetes.io/name": "varnish-gateway-operator"}
     with rig.traffic() as traffic:
-        for pod in rig.api.items("Pod", install.NAMESPACE, **labels):
-            rig.api.delete("Pod", pod["metadata"]["name"], install.NAMESPACE, grace_seconds=0)
+        for pod in rig.api.items("Pod", OPERATOR_NAMESPACE, **labels):
+            rig.api.delete("Pod", pod["metadata"]["name"], OPERATOR_NAMESPACE, grace_seconds=0)
         rig.create_route("after-the-operator.example.com")
         until("a new route is served", lambda: rig.ask("after-the-operator.example.com") == 200, seconds=90)
     traffic.check(at_least=100)
 
 
-def test_an_api_server_that_is_gone_for_a_minute_is_missed_by_nobody(rig: Rig) -> None:
+def test_an_api_server_that_is_gone_for_a_minute_is_missed_by_nobody(rig: Rig, layout: Layout) -> None:
     address, name = rig.address, "kube-apiserver"
     with rig.traffic() as traffic:
-        pid = int((LAYOUT.run / f"{name}.pid").read_text())
+        pid = int((layout.run / f"{name}.pid").read_text())
         os.kill(pid, signal.SIGKILL)
         serve_for(OUTAGE_SECONDS)
-        log = (LAYOUT.logs / f"{name}.log").open("ab")
-        process = subprocess.Popen(programs.command(LAYOUT, name), stdout=log, stderr=log)
-        (LAYOUT.run / f"{name}.pid").write_text(str(process.pid))
+        log = (layout.logs / f"{name}.log").open("ab")
+        process = subprocess.Popen(programs.command(layout, name), stdout=log, stderr=log)
+        (layout.run / f"{name}.pid").write_text(str(process.pid))
         until("a new route is accepted", lambda: _creates(rig, "after-the-outage.example.com"), seconds=60)
         until("it is served", lambda: rig.ask("after-the-outage.example.com", address=address) == 200, seconds=60)
     traffic.check(at_least=2000)
