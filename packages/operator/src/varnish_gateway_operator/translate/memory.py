@@ -13,6 +13,7 @@ from varnish_gateway_operator.translate.classes import ClassVerdict, judge_class
 from varnish_gateway_operator.translate.cluster import ObjectMemory
 from varnish_gateway_operator.translate.gateways import GatewayVerdict, judge
 from varnish_gateway_operator.translate.options import Options
+from varnish_gateway_operator.translate.patience import Patience
 from varnish_gateway_operator.translate.problems import Problem
 from varnish_gateway_operator.translate.routing import Standing
 from varnish_gateway_operator.translate.rules import CompiledRoute, compile_route
@@ -64,6 +65,7 @@ class Memory:
     certificates: CertificateMemory = field(default_factory=CertificateMemory)
     """The one thing here that does change what comes out: the last good certificate of a Secret that broke."""
     objects: ObjectMemory = field(default_factory=ObjectMemory)
+    patience: Patience = field(default_factory=Patience)
 
 
 def place_routes(snapshot: Snapshot, options: Options, memory: Memory) -> tuple[Topology, dict[Key, PlacedRoute]]:

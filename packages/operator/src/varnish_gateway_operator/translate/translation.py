@@ -89,11 +89,14 @@ def translate(
     statuses = [class_status(verdict, features) for verdict in topology.classes.values()]
     certificates = _certificates(topology, snapshot, memory, now)
     gateways: dict[Key, GatewayPlan] = {}
+    moments = [each.changes_at for each in certificates.values() if each.changes_at]
     for key, verdict in topology.gateways.items():
         seen = _Seen(
             snapshot, topology, certificates[key], standings.get(key, ()), reports.get(key, ()), obstacles.get(key)
         )
         found = _gateway(verdict, seen, options)
+        programmed, until = memory.patience.judge(verdict.gateway, found.programmed, now)
+        found, moments = replace(found, programmed=programmed), [*moments, *filter(None, (until,))]
         if options.cluster:
             found = _in_cluster(verdict, found, seen, options.cluster, memory)
         if found.plan:
@@ -101,8 +104,7 @@ def translate(
         statuses += _gateway_statuses(verdict, found, certificates[key].listeners, attached.get(key, {}))
     statuses += [each.status for each in routes.values() if each.placed.parents or has_own_entry(each.placed.route)]
     statuses += caching_statuses(snapshot)
-    changes_at = min((each.changes_at for each in certificates.values() if each.changes_at), default=None)
-    return Plan(gateways, {status_key(each.resource): each for each in statuses}, changes_at)
+    return Plan(gateways, {status_key(each.resource): each for each in statuses}, min(moments, default=None))
 
 
 def _gateway_statuses(
