@@ -4,6 +4,7 @@ import base64
 import gzip
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from varnish_gateway_operator.translate.objects.owned import objects_of
 from varnish_gateway_operator.translate.objects.pod import INFRA_HASH
 from varnish_gateway_operator.translate.objects.shape import Before, ClusterOptions, Owned, Wanted
 
+CAREFUL = replace(CLUSTER, has_external_names=False)
 WEB = route("[{backendRefs: [{name: web, port: 80}]}]")
 KEY = ("default", "gw")
 SERVICE = """
@@ -264,6 +266,27 @@ spec: {service: {type: ClusterIP, externalNetworks: [198.51.100.0/24]}}
     assert found(asked.gateways[KEY].owned, "Service")["spec"]["externalIPs"] == ["198.51.100.7"]
     assert programmed(asked)["reason"] == "AddressNotUsable"
     assert "10.0.0.10, a.test" in programmed(asked)["message"]
+
+
+def test_external_names_are_for_the_class_to_permit() -> None:
+    external = GATEWAY.replace("{ports: [{name: http, port: 80}]}", "{type: ExternalName, externalName: a.test}")
+    assert external != GATEWAY
+    text = external.replace(CLASS, PARAMETERS) + WEB
+    parameters = """
+apiVersion: gateway.varnish-software.com/v1alpha1
+kind: GatewayClassParameters
+metadata: {name: p}
+spec: {externalNames: false}
+---
+"""
+    memory = Memory()
+    refused = translate(snapshot_of(resources_of(text + parameters)), {}, CAREFUL, memory)
+    assert (condition(refused, "HTTPRoute", "web", "ResolvedRefs") or {})["reason"] == "RefNotPermitted"
+    permitting = parameters.replace("false", "true")
+    permitted = translate(snapshot_of(resources_of(text + permitting)), {}, CAREFUL, memory)
+    assert (condition(permitted, "HTTPRoute", "web", "ResolvedRefs") or {})["status"] == "True"
+    bindings = [each for each in permitted.gateways[KEY].owned if each.manifest["kind"] == "RoleBinding"]
+    assert len(bindings) == 1, "a name outside of the cluster has no EndpointSlices to read"
 
 
 def test_what_could_not_be_written_is_told() -> None:

@@ -237,6 +237,8 @@ class ParametersSpec(Described):
     """HTTP/2."""
     client_address: ClientAddress = ClientAddress()
     """Who the client is."""
+    external_names: StrictBool = False
+    """Services of type ExternalName are followed. Whoever may make one then decides what the gateway connects to."""
 
     image: Annotated[str, StringConstraints(min_length=1, max_length=1024)] | None = None
     """The gateway's image, in place of the operator's choice."""

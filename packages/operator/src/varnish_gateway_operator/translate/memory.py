@@ -1,6 +1,6 @@
 """What is kept from one round to the next. It changes how long a round takes, never what comes out of it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from varnish_gateway_operator.resources.base import Resource
@@ -29,6 +29,8 @@ class Topology:
     classes: Mapping[str, ClassVerdict]
     gateways: Mapping[Key, GatewayVerdict]
     places: Places
+    external_names: frozenset[Key]
+    """Gateways whose classes permit Services of type ExternalName."""
     labels: Mapping[str, Labels]
 
 
@@ -39,6 +41,7 @@ class PlacedRoute:
     route: HTTPRoute
     topology: Topology
     compiled: CompiledRoute
+    has_external_names: bool
     parents: tuple[Parent, ...]
     standings: tuple[tuple[Key, Standing], ...]
 
@@ -96,7 +99,14 @@ def _topology(snapshot: Snapshot, options: Options, known: Topology | None) -> T
     labels = {namespace.name: namespace.metadata.labels for namespace in snapshot.namespaces.values()}
     sets = tuple(snapshot.listener_sets.values())
     gateways = judge(ours, sets, labels, shares_host=options.shares_host)
-    return Topology(made_of, classes, gateways, places_of(gateways.values()), labels)
+    return Topology(
+        made_of, classes, gateways, places_of(gateways.values()), _with_external_names(ours, classes), labels
+    )
+
+
+def _with_external_names(gateways: Iterable[Gateway], classes: Mapping[str, ClassVerdict]) -> frozenset[Key]:
+    parameters = {gateway.key: classes[gateway.spec.gateway_class_name].parameters for gateway in gateways}
+    return frozenset(key for key, found in parameters.items() if found and found.spec.external_names)
 
 
 def _is_ours(gateway: Gateway, classes: Mapping[str, ClassVerdict]) -> bool:
@@ -107,15 +117,16 @@ def _is_ours(gateway: Gateway, classes: Mapping[str, ClassVerdict]) -> bool:
 def _place(
     route: HTTPRoute, snapshot: Snapshot, options: Options, topology: Topology, known: PlacedRoute | None
 ) -> PlacedRoute:
-    is_same = known is not None and known.route is route
-    if known and is_same and known.compiled.answers.still_hold(snapshot):
-        if known.topology is topology:
-            return known
+    is_same = known is not None and known.route is route and known.compiled.answers.still_hold(snapshot)
+    if known and is_same and known.topology is topology:
+        return known
+    parents = parents_of(route, topology.places, topology.labels.get(route.namespace, {}))
+    external = options.has_external_names or all(parent.gateway in topology.external_names for parent in parents)
+    if known and is_same and known.has_external_names == external:
         compiled = known.compiled
     else:
-        compiled = compile_route(route, snapshot, has_external_names=options.has_external_names)
-    parents = parents_of(route, topology.places, topology.labels.get(route.namespace, {}))
-    return PlacedRoute(route, topology, compiled, parents, _standings(compiled, parents))
+        compiled = compile_route(route, snapshot, has_external_names=external)
+    return PlacedRoute(route, topology, compiled, external, parents, _standings(compiled, parents))
 
 
 def _standings(compiled: CompiledRoute, parents: tuple[Parent, ...]) -> tuple[tuple[Key, Standing], ...]:

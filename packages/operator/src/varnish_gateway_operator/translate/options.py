@@ -12,6 +12,6 @@ class Options:
     shares_host: bool
     """All Gateways listen on one host, so that two cannot have the same port."""
     has_external_names: bool
-    """Services of type ExternalName are followed."""
+    """Services of type ExternalName are followed, whatever a class's parameters say."""
     cluster: ClusterOptions | None = None
     """None: a folder, where there are no objects to be made."""
