@@ -175,6 +175,19 @@ async def test_a_full_disk_costs_the_reload_and_nothing_else(reload: GhostReload
     assert await reload.apply(merged("default/b")), "once there is space"
 
 
+async def test_before_there_is_anything_to_apply_what_ghost_read_by_itself_counts(
+    reload: GhostReload, paths: Paths, ghost: FakeGhost
+) -> None:
+    await reload.adopt()  # there is no file
+    reload.forget()
+    paths.ghost.write_bytes(merged().content)
+    ghost.running = Running(digest=merged().digest)
+    await reload.adopt()
+    assert reload.applied == merged()
+    assert not await reload.apply(merged())
+    assert ghost.reloads == 0
+
+
 @pytest.fixture
 def cli() -> FakeVarnishCli:
     return FakeVarnishCli()
@@ -209,6 +222,22 @@ async def test_a_broken_vcl_at_the_start_gives_way_to_the_last_good_one(cli: Fak
     assert await vcl.apply(vcls, b"broken")
     assert vcls.active_digest == digest(b"good")
     assert vcl.refusal
+
+
+async def test_a_new_pod_falls_back_to_what_serves_elsewhere(cli: FakeVarnishCli, paths: Paths) -> None:
+    vcl, vcls = VclReload(paths), Vcls(cli, paths.vcl)
+    assert not await vcl.apply(vcls, b"broken", b"broken too")
+    tried = len(cli.commands)
+    assert not await vcl.apply(vcls, b"broken", b"broken too")
+    assert len(cli.commands) == tried, "neither is compiled again"
+    assert await vcl.apply(vcls, b"broken", b"good elsewhere")
+    assert vcls.active_digest == digest(b"good elsewhere")
+    assert vcl.refusal
+    assert vcl.refusal.digest == digest(b"broken")
+    paths.last_good_vcl.write_bytes(b"good here")
+    again = Vcls(FakeVarnishCli(), paths.vcl)
+    assert await vcl.apply(again, b"broken", b"good elsewhere")
+    assert again.active_digest == digest(b"good here")
 
 
 async def test_a_broken_vcl_at_the_very_first_start_is_waited_out(cli: FakeVarnishCli, paths: Paths) -> None:

@@ -31,5 +31,5 @@ def test_what_could_not_be_written_is_written_later(tmp_path: Path) -> None:
 
 
 def test_the_pods_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("POD_NAME", "gw-1")
+    monkeypatch.setenv("VARNISH_GATEWAY_POD_NAME", "gw-1")
     assert pod_name() == "gw-1"

@@ -8,13 +8,17 @@ from pathlib import Path
 
 from varnish_gateway_chaperone import __version__, app, logs, standalone
 from varnish_gateway_chaperone.serving import DrainTimes
+from varnish_gateway_chaperone.sources.kube.client import Server
 from varnish_gateway_chaperone.supervisor import pid1
 from varnish_gateway_chaperone.varnish.daemon import find
 from varnish_gateway_common import names
+from varnish_gateway_common.kube.api import KubeError
 
 VARNISHD = "VARNISH_GATEWAY_VARNISHD"
 HAPROXY = "VARNISH_GATEWAY_HAPROXY"
 VMOD_PATH = "VARNISH_GATEWAY_VMOD_PATH"
+POD_DRAIN_DELAY = 5.0
+"""Until the endpoints of the gateway's Service have moved."""
 DEFAULT_HAPROXY = "haproxy"
 """Looked for in PATH; a gateway without HTTPS and HTTP/2 does without."""
 
@@ -36,21 +40,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(_: argparse.ArgumentParser, options: argparse.Namespace, log: logs.Log) -> int:
+    state = options.state.resolve()
+    log = log.bind(gateway="/".join(state.parts[-2:]))
+    return app.run(_processes(options), state, options.endpoints.resolve(), log)
+
+
+def _pod(parser: argparse.ArgumentParser, options: argparse.Namespace, log: logs.Log) -> int:
+    namespace, pod = (os.environ.get(name, "") for name in (names.NAMESPACE_VARIABLE, names.POD_VARIABLE))
+    if not namespace or not pod:
+        parser.error(f"{names.NAMESPACE_VARIABLE} and {names.POD_VARIABLE} must be set")
+    try:
+        server = Server(options.api) if options.api else Server.of_pod()
+    except KubeError as error:
+        parser.error(str(error))
+    place = app.Place(namespace, options.config_map, options.report, pod.encode())
+    return app.run_pod(_processes(options), place, server, log.bind(gateway=f"{namespace}/{options.config_map}"))
+
+
+def _processes(options: argparse.Namespace) -> app.Options:
     host, port = options.web
-    return app.run(
-        app.Options(
-            run=options.run.resolve(),
-            address=options.address,
-            web_address=host or options.address,
-            web_port=port,
-            varnishd=options.varnishd,
-            vmod_path=options.vmod_path,
-            haproxy=options.haproxy,
-            drain=DrainTimes(options.drain_delay, options.drain_deadline),
-        ),
-        options.state.resolve(),
-        options.endpoints.resolve(),
-        log.bind(gateway="/".join(options.state.resolve().parts[-2:])),
+    return app.Options(
+        run=options.run.resolve(),
+        address=options.address,
+        web_address=host or options.address,
+        web_port=port,
+        varnishd=options.varnishd,
+        vmod_path=options.vmod_path,
+        haproxy=options.haproxy,
+        drain=DrainTimes(options.drain_delay, options.drain_deadline),
     )
 
 
@@ -80,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(commands.add_parser("run", help="one chaperone for one Gateway"))
+    _add_pod(commands.add_parser("pod", help="the first process of a gateway's pod in Kubernetes"))
     _add_standalone(commands.add_parser("standalone", help="a gateway from a folder of manifests"))
     return parser
 
@@ -98,15 +116,31 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     add("--state", type=Path, required=True, metavar="DIR", help="STATE/<namespace>/<gateway>, as translated")
     add("--endpoints", type=Path, required=True, metavar="FOLDER", help="manifests with EndpointSlices")
     add("--run", type=Path, required=True, metavar="DIR", help="sockets and varnishd's files; a short path")
-    add("--web", type=place, default=("", names.WEB_PORT), metavar="ADDR:PORT", help="health, readiness, metrics")
-    add("--drain-delay", type=float, default=0.0, metavar="SECONDS", help="serve on for so long when leaving")
+    _add_place(parser)
     _add_common(parser)
     parser.set_defaults(start=_run)
 
 
-def _add_common(parser: argparse.ArgumentParser) -> None:
+def _add_pod(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--address", default="127.0.0.1", metavar="ADDR", help="listeners are opened there (default: %(default)s)")
+    add("--config-map", required=True, metavar="NAME", help="the gateway's documents")
+    add("--report", required=True, metavar="NAME", help="the ConfigMap for reports")
+    add("--api", metavar="URL", help="the API server without authentication, as of `kubectl proxy`")
+    add("--run", type=Path, default=Path("/run/varnish-gateway"), metavar="DIR", help="default: %(default)s")
+    _add_place(parser)
+    _add_common(parser, address="")
+    parser.set_defaults(start=_pod, drain_delay=POD_DRAIN_DELAY)
+
+
+def _add_place(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--web", type=place, default=("", names.WEB_PORT), metavar="ADDR:PORT", help="health, readiness, metrics")
+    add("--drain-delay", type=float, default=0.0, metavar="SECONDS", help="serve on for so long when leaving")
+
+
+def _add_common(parser: argparse.ArgumentParser, address: str = "127.0.0.1") -> None:
+    add = parser.add_argument
+    add("--address", default=address, metavar="ADDR", help="listeners open there; empty: everywhere (%(default)r)")
     add("--drain-deadline", type=float, default=30.0, metavar="SECONDS", help="connections older than this are cut")
     add("--varnishd", default=os.environ.get(VARNISHD, "varnishd"), metavar="PATH", help=f"default: ${VARNISHD}, PATH")
     add("--vmod-path", default=os.environ.get(VMOD_PATH) or None, metavar="DIR:DIR", help=f"default: ${VMOD_PATH}")

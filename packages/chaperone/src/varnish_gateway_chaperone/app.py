@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import signal
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,12 +15,17 @@ from varnish_gateway_chaperone.haproxy.configuration import FrontPaths
 from varnish_gateway_chaperone.haproxy.daemon import FrontProgram, limits
 from varnish_gateway_chaperone.inputs import Inputs, Source
 from varnish_gateway_chaperone.logs import Log
+from varnish_gateway_chaperone.merge import ParsedRouting
 from varnish_gateway_chaperone.observe import Observer
 from varnish_gateway_chaperone.reload import GhostReload, VclReload
 from varnish_gateway_chaperone.report import ReportFile, ReportSink
 from varnish_gateway_chaperone.rounds import Parts, Rounds
 from varnish_gateway_chaperone.serving import DrainTimes, Serving
 from varnish_gateway_chaperone.sources.files import FileSource
+from varnish_gateway_chaperone.sources.kube.assembly import Assembly
+from varnish_gateway_chaperone.sources.kube.client import KubeClient, Server
+from varnish_gateway_chaperone.sources.kube.reporting import KubeReport
+from varnish_gateway_chaperone.sources.kube.source import KubeSource
 from varnish_gateway_chaperone.supervisor.tree import Backoff, guarded
 from varnish_gateway_chaperone.varnish.arguments import Paths, listen_address
 from varnish_gateway_chaperone.varnish.daemon import Program
@@ -69,6 +74,12 @@ class Chaperone:
         self._is_leaving = asyncio.Event()
         self._inputs: Inputs | None = None
         self._is_settled = False
+
+    @property
+    def routing_in_effect(self) -> ParsedRouting | None:
+        """What ghost runs; None before the first."""
+        applied = self._rounds.parts.ghost.applied
+        return applied.routing if applied else None
 
     async def run(self) -> int:
         """Serve until a signal comes, then drain. The exit code."""
@@ -145,7 +156,9 @@ class Chaperone:
             await asyncio.gather(rounds, return_exceptions=True)
 
 
-def compose(options: Options, source: Source, report: ReportSink, log: Log) -> Chaperone:
+def compose(
+    options: Options, source: Source, report: ReportSink, log: Log, beside: Mapping[str, Work] | None = None
+) -> Chaperone:
     """All parts of a chaperone, put together."""
     paths, news = Paths(options.run), asyncio.Event()
     ghost, statistics = GhostClient(paths.ghost_socket), Varnishstat(Path(options.varnishd), paths.workdir)
@@ -159,7 +172,7 @@ def compose(options: Options, source: Source, report: ReportSink, log: Log) -> C
     rounds = Rounds(parts, log)
     web = Web(Observer(parts, rounds, ghost, statistics).pages())
     serve = partial(_serve_web, web, options.web_address, options.web_port, log)
-    return Chaperone(source, rounds, news, log, {"web": serve})
+    return Chaperone(source, rounds, news, log, {"web": serve, **(beside or {})})
 
 
 async def _serve_web(web: Web, address: str, port: int, log: Log) -> None:
@@ -178,8 +191,36 @@ def run(options: Options, state: Path, manifests: Path, log: Log) -> int:
     """The `run` command, from files. Its exit code."""
 
     async def chaperone() -> int:
-        gc.set_threshold(COLLECT_AFTER)
-        options.run.mkdir(parents=True, exist_ok=True, mode=0o700)
         return await compose(options, FileSource(state, manifests), ReportFile(state), log).run()
 
+    return _prepared(options, chaperone)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A gateway's pod: where in the cluster its objects are, and the pod.json that it was made with."""
+
+    namespace: str
+    config_map: str
+    report: str
+    pod: bytes
+
+
+def run_pod(options: Options, place: Place, server: Server, log: Log) -> int:
+    """The `pod` command, from the API server. Its exit code."""
+
+    async def chaperone() -> int:
+        kube = KubeClient(server)
+        source = KubeSource(kube, place.namespace, Assembly(place.config_map, place.pod), log)
+        report = KubeReport(kube, place.namespace, place.report, log)
+        found = compose(options, source, report, log, {"report": report.deliver})
+        source.in_effect = lambda: found.routing_in_effect
+        return await found.run()
+
+    return _prepared(options, chaperone)
+
+
+def _prepared(options: Options, chaperone: Callable[[], Coroutine[None, None, int]]) -> int:
+    gc.set_threshold(COLLECT_AFTER)
+    options.run.mkdir(parents=True, exist_ok=True, mode=0o700)
     return asyncio.run(chaperone())

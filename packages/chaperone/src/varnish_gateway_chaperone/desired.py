@@ -77,6 +77,7 @@ class Desired:
         self.routing: Slot[ParsedRouting] = Slot("routing", parse_routing)
         self.certificates = CertificatesSlot()
         self.vcl: bytes | None = None
+        self.last_good_vcl: bytes | None = None
         self._slices: tuple[Slice, ...] | None = None
         self._mistakes: tuple[str, ...] = ()
         self._tables = EndpointTables()
@@ -88,6 +89,7 @@ class Desired:
         self.routing.take(inputs.routing)
         self.certificates.take(inputs.certificates, inputs.pems)
         self.vcl = inputs.vcl or self.vcl
+        self.last_good_vcl = inputs.last_good_vcl or self.last_good_vcl
         if inputs.is_complete:
             self._slices = inputs.slices
             self._mistakes = inputs.mistakes

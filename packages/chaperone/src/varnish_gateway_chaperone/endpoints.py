@@ -155,6 +155,11 @@ def dumped(endpoints: Table) -> bytes:
     return _TABLE.dump_json(endpoints, exclude_defaults=True)
 
 
+def loaded(endpoints: bytes) -> Table:
+    """The table of such JSON. Raises ValidationError."""
+    return _TABLE.validate_json(endpoints)
+
+
 def _sliced(service: Service, slices: Iterable[Slice]) -> Iterator[Endpoint]:
     for found in slices:
         for port in found.ports:

@@ -47,6 +47,8 @@ class Inputs:
     pems: Mapping[str, bytes] = field(default_factory=dict)
     """Name -> content of `certificates/<name>.pem`; the same object as long as none changed."""
     slices: tuple[Slice, ...] = ()
+    last_good_vcl: bytes | None = None
+    """What served elsewhere, for a start with a main.vcl that does not compile."""
     mistakes: tuple[str, ...] = ()
     """What of the slices was refused, each with its place."""
     is_complete: bool = True

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from varnish_gateway_chaperone.endpoints import Table, dumped
+from varnish_gateway_chaperone.endpoints import Table, dumped, loaded
 from varnish_gateway_common.document import digest
-from varnish_gateway_common.ghost import Ghost, splice
+from varnish_gateway_common.ghost import splice, unspliced
 from varnish_gateway_common.pod import Pod
 from varnish_gateway_common.routing import Routing, Service, ServiceKey
 
@@ -62,6 +63,7 @@ class Merged:
     endpoints: Table
 
 
+@lru_cache(maxsize=2)
 def parse_routing(content: bytes) -> ParsedRouting:
     """Raises DocumentError when it is no JSON, of another version, or names Services that are none."""
     try:
@@ -91,10 +93,12 @@ def parse_pod(content: bytes) -> ParsedPod:
 def merged_of(ghost: bytes) -> Merged:
     """What a ghost.json was made of: the last good one of a chaperone that starts again. Raises DocumentError."""
     try:
-        found = Ghost.from_json(ghost)
+        routing, endpoints = unspliced(ghost)
+        return Merged(ghost, digest(ghost), parse_routing(routing), loaded(endpoints))
     except ValidationError as error:
         raise DocumentError(explained(error)) from None
-    return Merged(ghost, digest(ghost), parse_routing(found.routing.to_json()), found.endpoints)
+    except ValueError as error:
+        raise DocumentError(str(error)) from None
 
 
 def merge(routing: ParsedRouting, endpoints: Table) -> Merged:

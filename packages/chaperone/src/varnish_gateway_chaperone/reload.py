@@ -69,6 +69,13 @@ class GhostReload:
         messages = (f"{endpoint.address!r} of {endpoint.service} is no address" for endpoint in found)
         return tuple(Refusal(input="endpoints", digest="", message=message) for message in messages)
 
+    async def adopt(self) -> None:
+        """Before there is anything to apply: what an earlier chaperone left serves. Raises GhostLostError."""
+        if self.running is None:
+            await self._ask()
+            if self.applied is None:
+                self._adopt()
+
     def forget(self) -> None:
         """Another process serves: ask it anew what it runs."""
         self.running = None
@@ -126,18 +133,20 @@ class VclReload:
     def __init__(self, paths: Paths) -> None:
         self._paths = paths
         self._unconfirmed: bytes | None = None
+        self._refused_last_good = ""
         self.refusal: Refusal | None = None
         self.reloads = 0
         self.refusals = 0
 
-    async def apply(self, vcls: Vcls, vcl: bytes | None) -> bool:
-        """Make varnishd use it, or at first the last good one; True when another VCL is in use than before.
+    async def apply(self, vcls: Vcls, vcl: bytes | None, last_good: bytes | None = None) -> bool:
+        """Make varnishd use it, or at first the last good one, ours or the one given; True when another VCL is in use
+        than before.
 
         Raises CliLostError, and OSError for a full disk.
         """
         if vcl is not None and await self._use_new(vcls, vcl):
             return True
-        return not vcls.active_digest and await self._use_last_good(vcls)
+        return not vcls.active_digest and await self._use_last_good(vcls, last_good)
 
     async def _use_new(self, vcls: Vcls, vcl: bytes) -> bool:
         wanted = digest(vcl)
@@ -168,11 +177,16 @@ class VclReload:
             write_if_changed(self._paths.last_good_vcl, self._unconfirmed)
             self._unconfirmed = None
 
-    async def _use_last_good(self, vcls: Vcls) -> bool:
+    async def _use_last_good(self, vcls: Vcls, given: bytes | None) -> bool:
+        with suppress(FileNotFoundError, VclError):
+            await vcls.use(self._paths.last_good_vcl.read_bytes())
+            return True
+        if given is None or digest(given) == self._refused_last_good:
+            return False
         try:
-            vcl = self._paths.last_good_vcl.read_bytes()
-            await vcls.use(vcl)
-        except (FileNotFoundError, VclError):
+            await vcls.use(given)
+        except VclError:
+            self._refused_last_good = digest(given)
             return False
         return True
 

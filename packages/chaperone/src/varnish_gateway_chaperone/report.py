@@ -37,4 +37,4 @@ class ReportFile:
 
 def pod_name() -> str:
     """The pod's name as Kubernetes gives it, else the host's."""
-    return os.environ.get("POD_NAME") or socket.gethostname()
+    return os.environ.get(names.POD_NAME_VARIABLE) or socket.gethostname()

@@ -205,6 +205,7 @@ class Rounds:
         """The newest routing; when ghost refuses it, the last one that it took with the newest endpoints."""
         merged = self._merged()
         if merged is None:
+            await self.parts.ghost.adopt()
             return
         await self._apply(merged)
         if (fallback := self._merged()) and fallback.routing is not merged.routing:
@@ -220,7 +221,7 @@ class Rounds:
 
     async def _reload_vcl(self, varnishd: Varnishd) -> None:
         begun = time.perf_counter()
-        if await self.parts.vcl.apply(varnishd.vcls, self._desired.vcl):
+        if await self.parts.vcl.apply(varnishd.vcls, self._desired.vcl, self._desired.last_good_vcl):
             self._log.info(f"VCL {varnishd.vcls.active_digest[:4]}… is in use after {_milliseconds(begun)} ms")
 
     def _postpone(self, what: str, reason: str, *, patience_seconds: float = PATIENCE_SECONDS) -> None:

@@ -256,7 +256,7 @@ def translator_program() -> list[str]:
 
 def run(options: Options, log: Log) -> int:
     """The `standalone` command. Its exit code."""
-    if failed := _attempt(lambda: options.ready_file and options.ready_file.unlink(missing_ok=True)):
+    if options.ready_file and (failed := _attempt(partial(options.ready_file.unlink, missing_ok=True))):
         log.error("the ready file of an earlier run cannot be removed", reason=failed[0])
         return 1
     place = Path(tempfile.gettempdir())

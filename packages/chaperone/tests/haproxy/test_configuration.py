@@ -36,11 +36,15 @@ def check(name: str, found: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "sockets", "address"),
-    [("https.cfg", (HTTPS,), "10.0.0.1"), ("all.cfg", (HTTPS, H2C, DIRECT), "::1")],
+    [("https.cfg", (HTTPS,), "10.0.0.1"), ("all.cfg", (HTTPS, H2C, DIRECT), "::1"), ("everywhere.cfg", (HTTPS,), "")],
 )
 def test_golden(name: str, sockets: tuple[PodSocket, ...], address: str) -> None:
     with_default = {"https-443"} if name == "all.cfg" else ()
     check(name, configuration(pod(*sockets), PATHS, address, Limits(), with_default=with_default))
+
+
+def test_a_kernel_without_ipv6() -> None:
+    assert "bind [::]" not in configuration(pod(HTTPS), PATHS, "", Limits(has_ipv6=False))
 
 
 def test_golden_list() -> None:

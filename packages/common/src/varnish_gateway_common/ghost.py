@@ -4,10 +4,13 @@ The two parts are spliced as bytes: an endpoint change neither parses nor dumps 
 it compiled while the bytes of `routing` stay the same.
 """
 
-from typing import Literal
+from typing import Final, Literal
 
 from varnish_gateway_common.document import Document
 from varnish_gateway_common.routing import Port, Routing, ServiceKey
+
+_BEFORE: Final = b'{"version":1,"routing":'
+_BETWEEN: Final = b',"endpoints":'
 
 
 class Endpoint(Document):
@@ -31,4 +34,15 @@ class Ghost(Document):
 
 def splice(routing: bytes, endpoints: bytes) -> bytes:
     """The bytes of ghost.json from the canonical bytes of its two parts."""
-    return b'{"version":1,"routing":' + routing + b',"endpoints":' + endpoints + b"}"
+    return _BEFORE + routing + _BETWEEN + endpoints + b"}"
+
+
+def unspliced(ghost: bytes) -> tuple[bytes, bytes]:
+    """The two parts of what `splice` made. Raises ValueError for anything else.
+
+    No key of the second part has that name, since Services' keys hold a slash.
+    """
+    if not (ghost.startswith(_BEFORE) and _BETWEEN in ghost and ghost.endswith(b"}")):
+        raise ValueError("not a ghost.json that chaperone wrote")
+    routing, _, endpoints = ghost[len(_BEFORE) : -1].rpartition(_BETWEEN)
+    return routing, endpoints

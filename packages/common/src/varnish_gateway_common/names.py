@@ -29,6 +29,12 @@ PART: Final = "part"
 PEM: Final = ".pem"
 """After a certificate's name: its file, or its key in a Secret."""
 
+# The environment of a gateway's pod.
+NAMESPACE_VARIABLE: Final = "VARNISH_GATEWAY_NAMESPACE"
+POD_NAME_VARIABLE: Final = "VARNISH_GATEWAY_POD_NAME"
+POD_VARIABLE: Final = "VARNISH_GATEWAY_POD"
+"""pod.json itself: a pod's sockets do not change while it lives."""
+
 # Between chaperone and ghost, in the folder that varnishd's environment names.
 GHOST_FOLDER: Final = "VARNISH_GATEWAY_GHOST_FOLDER"
 GHOST: Final = "ghost.json"

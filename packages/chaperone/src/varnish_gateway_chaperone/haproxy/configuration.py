@@ -41,6 +41,7 @@ class Limits:
     threads: int = 2
     connections: int = 20_000
     drain_seconds: float = 30.0
+    has_ipv6: bool = True
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,8 @@ def configuration(
     sockets = proxied(pod)
     for socket in sockets:
         check_name(socket.name)
-    pairs = (_pair(socket, paths, address, is_strict=socket.name not in with_default) for socket in sockets)
+    addresses = ("0.0.0.0", *(["::"] if limits.has_ipv6 else [])) if not address else (address,)  # noqa: S104
+    pairs = (_pair(socket, paths, addresses, is_strict=socket.name not in with_default) for socket in sockets)
     return "\n".join([_global(paths, limits), _DEFAULTS, *pairs])
 
 
@@ -190,7 +192,7 @@ defaults
 """
 
 
-def _pair(socket: PodSocket, paths: FrontPaths, address: str, *, is_strict: bool) -> str:
+def _pair(socket: PodSocket, paths: FrontPaths, addresses: Collection[str], *, is_strict: bool) -> str:
     """A frontend, and the socket of the same name at varnishd.
 
     http-reuse never: a connection to varnishd begins with its client's PROXY header, so it stays that client's own and
@@ -202,9 +204,12 @@ def _pair(socket: PodSocket, paths: FrontPaths, address: str, *, is_strict: bool
     tls = f" ssl crt-list {paths.list(socket.name)}{strict}" if is_tls else ""
     proxy = " accept-proxy" if socket.accepts_proxy_protocol else ""
     told = " proxy-v2-options ssl,cert-cn,ssl-cipher,authority" if is_tls else ""
+    options = f"name {socket.name}{tls}{proxy}"
+    places = [f"{listen_address(one, socket.port)}{' v6only' if one == '::' else ''}" for one in addresses]
+    binds = "\n    ".join(f"bind {place} {options}" for place in places)
     return f"""\
 frontend {socket.name}
-    bind {listen_address(address, socket.port)} name {socket.name}{tls}{proxy}
+    {binds}
     default_backend {socket.name}
 
 backend {socket.name}

@@ -165,7 +165,8 @@ def limits(drain_seconds: float) -> Limits:
     """What this machine, or the container's share of it, allows."""
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     connections = MAX_CONNECTIONS if files < 0 else max(min(MAX_CONNECTIONS, (files - 500) // 3), 100)
-    return Limits(min(_processors(), MAX_THREADS), connections, drain_seconds)
+    has_ipv6 = Path("/proc/net/if_inet6").exists()
+    return Limits(min(_processors(), MAX_THREADS), connections, drain_seconds, has_ipv6)
 
 
 def _processors() -> int:

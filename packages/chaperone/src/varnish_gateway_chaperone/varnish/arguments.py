@@ -116,7 +116,7 @@ def varnishd_environment(paths: Paths, inherited: dict[str, str]) -> dict[str, s
 
 
 def listen_address(address: str, port: int) -> str:
-    """`127.0.0.1:80` or `[::1]:80`."""
+    """`127.0.0.1:80` or `[::1]:80`; `:80` for an empty address, which is every address of the machine."""
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
