@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,13 +42,13 @@ def get(*arguments: str) -> Json | None:
     return dict(json.loads(text)) if text else None
 
 
-def until(what: str, claim: Callable[[], T], seconds: float = 10.0) -> T:
+def until(what: str, claim: Callable[[], T], seconds: float = 10.0, *, pause: float = 0.05) -> T:
     """What the claim comes to once it is true of something. Fails after that time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if found := claim():
             return found
-        time.sleep(0.05)
+        time.sleep(pause)
     raise AssertionError(f"not within {seconds} s: {what}")
 
 
@@ -89,8 +90,8 @@ class Account:
 
     def requests(self, since: int = 0) -> list[Json]:
         """What the API server answered to this account, from the `since`th line of its audit log on."""
-        found = (json.loads(line) for line in audit_log().read_text().splitlines()[since:])
-        return [each for each in found if each["user"]["username"] == self.user]
+        lines = audit_log().read_text().splitlines()[since:]
+        return [json.loads(line) for line in lines if f'"username":"{self.user}"' in line]
 
     def writes(self, since: int = 0) -> list[str]:
         """`patch httproutes/status default/web`, for every one but those of the Lease."""
@@ -125,6 +126,16 @@ class Operator:
 
     def has_said(self, text: str) -> bool:
         return any(text in event for event in self.events())
+
+    def metric(self, name: str) -> float:
+        """Its own account; 0 while it does not answer."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.web}/metrics", timeout=5) as answer:
+                lines = answer.read().decode().splitlines()
+        except OSError:
+            return 0.0
+        whole = f"varnish_gateway_operator_{name} "
+        return next((float(line.removeprefix(whole)) for line in lines if line.startswith(whole)), 0.0)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """The exit code."""

@@ -1,6 +1,7 @@
 """The operator before a real API server: objects, statuses, repair, removal, and what is not its own."""
 
 import json
+import time
 
 import pytest
 from operator_process import (
@@ -146,6 +147,7 @@ def test_what_is_deleted_comes_back(gateway: str, kind: str) -> None:
     kubectl("delete", kind, "gw-varnish", f"--namespace={gateway}")
     after = until("another one", lambda: get(kind, "gw-varnish", f"--namespace={gateway}"))
     assert before
+    assert after
     assert after["metadata"]["uid"] != before["metadata"]["uid"]
 
 
@@ -254,6 +256,7 @@ metadata: {{name: {namespace}}}
 spec: {{replicas: 3}}
 """)
     made = until("the Deployment", lambda: get("deployment", f"gw-{namespace}", where))
+    assert made
     assert made["spec"]["replicas"] == 3
     kubectl("delete", "gateway", "gw", where)
     kubectl("delete", "gatewayclass", namespace)
@@ -268,30 +271,16 @@ def test_nothing_is_written_without_a_reason(operator: Operator, account: Accoun
     kubectl("annotate", "service", "web", f"--namespace={gateway}", "note=1")
     operator.stop()
     operator.__post_init__()
-    until("its first round", lambda: rounds_of(operator) > 0)
+    until("its first round", lambda: operator.metric("rounds_total") > 0)
     until("the rounds to end", lambda: is_quiet(account), 30)
     assert account.writes(since) == []
 
 
 def is_quiet(account: Account) -> bool:
     """Whether a second passes without a write."""
-    import time
-
     since = audit_position()
     time.sleep(1)
     return not account.writes(since)
-
-
-def rounds_of(operator: Operator) -> float:
-    """By its own metrics."""
-    import urllib.request
-
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{operator.web}/metrics", timeout=5) as answer:
-            lines = answer.read().decode().splitlines()
-    except OSError:
-        return 0
-    return float(next(line for line in lines if line.startswith("varnish_gateway_operator_rounds_total")).split()[1])
 
 
 def test_every_right_suffices(account: Account) -> None:

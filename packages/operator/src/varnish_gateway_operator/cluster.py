@@ -134,9 +134,9 @@ class Cluster:
 
     async def _round(self) -> None:
         """A round that fails is tried again; the world's failure and a bug of ours alike cost one."""
-        is_first = self._rounds.rounds == 0
+        is_first, view = self._rounds.rounds == 0, self._store.view()
         try:
-            while (state := await self._rounds.run(self._store.view())) == "more" and not self._news.is_set():
+            while (state := await self._rounds.run(view)) == "more" and not self._news.is_set():
                 pass
             self._retry_seconds = self._longer() if state == "stuck" else 0.0
         except KubeError as error:

@@ -77,7 +77,8 @@ class StatusWriter:
             if batch.failure:
                 return False
             try:
-                self.store.accept(await self.kube.merge(_path(wanted), _patch(wanted, status)))
+                self.store.accept(await self.kube.merge(_path(wanted), _patch(wanted, status)), is_news=False)
+                self._settled[_key(wanted)] = wanted
             except ConflictError:
                 self.conflicts += 1
                 return False

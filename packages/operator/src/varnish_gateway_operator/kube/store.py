@@ -109,11 +109,14 @@ class Store:
         else:
             self._remove(objects, news.object.identity, news.object.version)
 
-    def accept(self, content: Json) -> None:
-        """The API server's answer to a write: so that the next round builds on it, and not on what was there before."""
+    def accept(self, content: Json, *, is_news: bool = True) -> None:
+        """The API server's answer to a write: so that the next round builds on it, and not on what was there before.
+
+        Not `is_news`: what was written makes no difference to anything.
+        """
         home = next((each for each in self._homes(content["kind"]) if each.labels or not each.fields), None)
         if home:
-            self._put(self._collections[home], self._read(home, content))
+            self._put(self._collections[home], self._read(home, content), is_news=is_news)
 
     def view(self) -> View:
         """Everything, frozen; the same as before if nothing has changed."""
@@ -131,7 +134,7 @@ class Store:
     def _homes(self, kind: str) -> Iterable[Source]:
         return sorted((each for each in self._collections if each.kind == kind), key=lambda each: not each.labels)
 
-    def _put(self, objects: dict[Identity, Known], known: Known) -> None:
+    def _put(self, objects: dict[Identity, Known], known: Known, *, is_news: bool = True) -> None:
         before = objects.get(known.identity)
         if before is known:
             return
@@ -143,7 +146,9 @@ class Store:
             self._own[known.identity] = known.live
         elif before and before.live is not None:
             del self._own[known.identity]
-        self._tell()
+        self._view = None
+        if is_news:
+            self.on_news()
 
     def _remove(self, objects: dict[Identity, Known], identity: Identity, version: str) -> None:
         known = objects.get(identity)
