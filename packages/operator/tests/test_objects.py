@@ -268,6 +268,25 @@ spec: {service: {type: ClusterIP, externalNetworks: [198.51.100.0/24]}}
     assert "10.0.0.10, a.test" in programmed(asked)["message"]
 
 
+def test_a_file_for_objects_is_on_a_disk() -> None:
+    parameters = """
+apiVersion: gateway.varnish-software.com/v1alpha1
+kind: GatewayClassParameters
+metadata: {name: p}
+spec: {storage: {type: file, size: 9g}, terminationGracePeriod: 5m}
+---
+"""
+    gateway = plan(GATEWAY.replace(CLASS, PARAMETERS) + parameters).gateways[KEY]
+    spec = found(gateway.owned, "Deployment")["spec"]["template"]["spec"]
+    (container,) = spec["containers"]
+    assert gateway.pod
+    assert gateway.pod.storage == "file,/var/cache/varnish-gateway/storage.bin,9g"
+    assert {"name": "storage", "mountPath": "/var/cache/varnish-gateway"} in container["volumeMounts"]
+    assert {"name": "storage", "emptyDir": {}} in spec["volumes"]
+    assert spec["terminationGracePeriodSeconds"] == 300
+    assert "--drain-deadline=285" in container["args"]
+
+
 def test_external_names_are_for_the_class_to_permit() -> None:
     external = GATEWAY.replace("{ports: [{name: http, port: 80}]}", "{type: ExternalName, externalName: a.test}")
     assert external != GATEWAY

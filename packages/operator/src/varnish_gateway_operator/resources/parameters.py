@@ -28,8 +28,8 @@ from varnish_gateway_operator.resources.base import DESCRIBED, Described, Namesp
 REFUSED_ARGUMENTS = ("-M", "-S", "-F", "-f", "-n", "-T", "-a")
 """Those that the gateway itself sets, and on which its safety rests."""
 
-OWN_VOLUMES = ("run", "tmp")
-RESERVED = f"{' and '.join(OWN_VOLUMES)} are the gateway's own"
+OWN_VOLUMES = ("run", "storage", "tmp")
+RESERVED = f"{', '.join(OWN_VOLUMES)} are the gateway's own"
 OWN_CONTAINER = "gateway"
 
 OPEN = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}

@@ -5,16 +5,17 @@ from varnish_gateway_common.pod import Pod, PodSocket
 from varnish_gateway_operator.resources.parameters import ParametersSpec
 from varnish_gateway_operator.translate.gateways import GatewayVerdict
 from varnish_gateway_operator.translate.listeners import Protocol
+from varnish_gateway_operator.translate.objects.pod import STORAGE_FOLDER
 
 
-def pod_of(gateway: GatewayVerdict, spec: ParametersSpec) -> Pod:
+def pod_of(gateway: GatewayVerdict, spec: ParametersSpec, *, in_cluster: bool) -> Pod:
     """One socket for each port that is served, by number."""
     sockets = sorted({(verdict.listener.port, verdict.protocol) for verdict in gateway.served})
     return Pod(
         version=1,
         gateway=gateway.gateway.full_name,
         sockets=tuple(_socket(port, protocol, spec) for port, protocol in sockets),
-        storage=f"{spec.storage.type},{spec.storage.size}" if spec.storage.type == "malloc" else _file(spec),
+        storage=_storage(spec, f"{STORAGE_FOLDER}/" if in_cluster else ""),
         varnishd_arguments=spec.varnishd_extra_args,
     )
 
@@ -29,6 +30,7 @@ def _socket(port: int, protocol: Protocol, spec: ParametersSpec) -> PodSocket:
     )
 
 
-def _file(spec: ParametersSpec) -> str:
-    """varnishd wants the file's name before its size; a relative one lies in its working directory."""
-    return f"file,storage.bin,{spec.storage.size}"
+def _storage(spec: ParametersSpec, folder: str) -> str:
+    """varnishd wants a file's name before its size; a relative one lies in its working directory."""
+    where = "" if spec.storage.type == "malloc" else f"{folder}storage.bin,"
+    return f"{spec.storage.type},{where}{spec.storage.size}"

@@ -149,7 +149,7 @@ def _gateway(verdict: GatewayVerdict, seen: _Seen, options: Options) -> _Transla
     if accepted.status != "True":  # routes stay in effect; what the invalid part decides stays as it was
         return _Translated(plan, accepted, not_programmed("Invalid", accepted.message))
     vcl = main_vcl(class_verdict.parameters, seen.snapshot, options.vcl)
-    pod = pod_of(verdict, spec)
+    pod = pod_of(verdict, spec, in_cluster=options.cluster is not None)
     plan = replace(plan, vcl=vcl.text, pod=pod)
     if vcl.text is None:
         return _Translated(plan, accepted, not_programmed("Invalid", f"{vcl.problem}; the last good VCL stays"))

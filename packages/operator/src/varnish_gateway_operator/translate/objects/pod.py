@@ -14,7 +14,11 @@ USER: Final = 65532
 """The image's own, and nobody's elsewhere."""
 RUN: Final = "/run/varnish-gateway"
 """Sockets, keys, shared memory, documents: a memory file system that survives the container and not the pod."""
+STORAGE_FOLDER: Final = "/var/cache/varnish-gateway"
+"""On the node's disk, where objects are kept in a file."""
 GRACE_SECONDS: Final = 60
+GRACE_SHARE_SECONDS: Final = 15
+"""Of these, before draining begins and after it ends."""
 RESTRICTED: Final = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
 
 
@@ -33,12 +37,12 @@ def _pod_spec(wanted: Wanted, pod: Pod, spec: ParametersSpec) -> Json:
         "serviceAccountName": wanted.base,
         "automountServiceAccountToken": True,
         "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": spec.grace_seconds or GRACE_SECONDS,
+        "terminationGracePeriodSeconds": _grace(spec),
         "securityContext": _security_context(spec),
         "containers": [_container(wanted, pod, spec)],
         "volumes": [
             {"name": "run", "emptyDir": {"medium": "Memory"}},
-            {"name": "tmp", "emptyDir": {}},
+            *({"name": name, "emptyDir": {}} for name in _folders(spec)),
             *spec.extra_volumes,
         ],
         "topologySpreadConstraints": _spread(wanted, spec),
@@ -68,7 +72,11 @@ def _container(wanted: Wanted, pod: Pod, spec: ParametersSpec) -> Json:
         "name": "gateway",
         "image": spec.image or wanted.options.gateway_image,
         "command": ["varnish-gateway-chaperone", "pod"],
-        "args": ["--config-map", wanted.base, "--report", names.report_of(wanted.base)],
+        "args": [
+            f"--config-map={wanted.base}",
+            f"--report={names.report_of(wanted.base)}",
+            f"--drain-deadline={max(_grace(spec) - GRACE_SHARE_SECONDS, 1)}",
+        ],
         "env": [
             _from_field("VARNISH_GATEWAY_NAMESPACE", "metadata.namespace"),
             _from_field("VARNISH_GATEWAY_POD_NAME", "metadata.name"),
@@ -89,11 +97,21 @@ def _container(wanted: Wanted, pod: Pod, spec: ParametersSpec) -> Json:
         },
         "volumeMounts": [
             {"name": "run", "mountPath": RUN},
-            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a volume of its own
+            *({"name": name, "mountPath": path} for name, path in _folders(spec).items()),
             *spec.extra_volume_mounts,
         ],
         **_where_asked(resources=spec.resources),
     }
+
+
+def _folders(spec: ParametersSpec) -> dict[str, str]:
+    """Volumes on the node's disk, and where they are."""
+    storage = {"storage": STORAGE_FOLDER} if spec.storage.type == "file" else {}
+    return {"tmp": "/tmp", **storage}  # noqa: S108 - a volume of its own
+
+
+def _grace(spec: ParametersSpec) -> int:
+    return spec.grace_seconds or GRACE_SECONDS
 
 
 def _from_field(name: str, path: str) -> Json:
