@@ -1,6 +1,7 @@
 """Whatever objects say: translation never raises, its documents are documents, and VCL stays as it is."""
 
 import copy
+import json
 import re
 from collections.abc import Iterator
 from itertools import chain
@@ -12,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from operator_rig import OPTIONS, contents_of
+from test_objects_golden import CLUSTER as IN_CLUSTER
 from varnish_gateway_common.certificates import Certificates
 from varnish_gateway_common.routing import Routing
 from varnish_gateway_operator.resources.base import Resource
@@ -21,14 +23,17 @@ from varnish_gateway_operator.state import document
 from varnish_gateway_operator.times import stamped
 from varnish_gateway_operator.translate import Memory, Plan, translate
 
+CLUSTER = Path(__file__).parent / "cluster"
 CASES = Path(__file__).parents[3] / "e2e" / "cases"
 NAMES = (
+    "parameters",
     "certificate-broken",
     "listener-https",
     "parameters-client-address",
     "filter-rewrite",
     "input-bad-filters",
     "listener-conflicts",
+    "listenerset-precedence",
     "reference-services",
     "vcl-user-subs",
 )
@@ -57,8 +62,8 @@ Trail = tuple[str | int, ...]
 
 
 def originals(name: str) -> list[dict[str, Any]]:
-    text = (CASES / name / "in.yaml").read_text()
-    return contents_of(text)
+    folder = CLUSTER if (CLUSTER / name).exists() else CASES
+    return contents_of((folder / name / "in.yaml").read_text())
 
 
 def trails(node: Any, trail: Trail = ()) -> Iterator[Trail]:
@@ -96,6 +101,9 @@ def readable(contents: list[dict[str, Any]]) -> list[Resource]:
 
 
 def checked(resources: list[Resource]) -> Plan:
+    """In a folder; and in a cluster, whose objects are the API server's to judge, must be such as it can read."""
+    for gateway in translate(snapshot_of(resources), {}, IN_CLUSTER, Memory()).gateways.values():
+        assert json.dumps([each.manifest for each in gateway.owned])
     plan = translate(snapshot_of(resources), {}, OPTIONS, Memory())
     for gateway in plan.gateways.values():
         assert Routing.from_json(gateway.routing).to_json() == gateway.routing
