@@ -179,6 +179,7 @@ defaults
     option http-ignore-probes
     # What one client may keep open to varnishd between its requests: HTTP/2 asks for several things at once.
     max-session-srv-conns 16
+    timeout client-hs 10s
     timeout http-request 10s
     # A little before varnishd's own 60 s: it must not close a connection that gets a request just then.
     timeout http-keep-alive 58s
