@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 
 from case import all_cases
+from front_rig import Front, running_front
 from live_rig import LiveGateways
+
+
+@pytest.fixture(scope="module")
+def front() -> Iterator[Front]:
+    """One for a module: its tests leave it as it was."""
+    with tempfile.TemporaryDirectory(prefix="vgw-") as name, running_front(Path(name)) as found:
+        yield found
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

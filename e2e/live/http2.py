@@ -6,7 +6,6 @@ from typing import Final
 
 from hpack import Decoder, Encoder
 from hyperframe.frame import (
-    ContinuationFrame,
     DataFrame,
     Frame,
     GoAwayFrame,
@@ -73,7 +72,7 @@ class Http2:
             if frame.stream_id != stream:
                 continue
             match frame:
-                case HeadersFrame() | ContinuationFrame():
+                case HeadersFrame():
                     fields += ((_text(name), _text(value)) for name, value in self._decoder.decode(frame.data))
                 case DataFrame():
                     body += frame.data

@@ -4,7 +4,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from documents import Documents
@@ -64,8 +64,10 @@ class LiveGateway:
                 sys.stderr.write(self.log.read_text())
 
     @property
-    def pid(self) -> int:
-        return self._process.pid
+    def processes(self) -> tuple[int, int]:
+        """HAProxy's master and its newest worker. Raises StopIteration, ValueError or OSError while there is none."""
+        master = next(pid for pid in _children(self._process.pid) if _name(pid) == "haproxy")
+        return master, max(_children(master))
 
     def stop(self) -> int:
         """Drained; the exit code."""
@@ -91,6 +93,18 @@ class LiveGateway:
         pod_digest = digest((self.state / names.POD).read_bytes())
         is_whole = report.is_serving and report.pod_digest == pod_digest
         return is_whole and running == ghost and documents.digests.items() <= report.model_dump().items()
+
+
+def _children(pid: int) -> Iterator[int]:
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            if int(fields[1]) == pid and fields[0] != "Z":
+                yield int(folder.name)
+
+
+def _name(pid: int) -> str:
+    return Path(f"/proc/{pid}/comm").read_text().strip()
 
 
 class LiveGateways:

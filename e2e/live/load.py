@@ -1,6 +1,7 @@
 """Clients that never rest: what they lose is counted."""
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -75,8 +76,13 @@ def serial(address: str, port: int, name: str | None) -> int:
             socket.create_connection((address, port), timeout=5) as plain,
             trusting().wrap_socket(plain, server_hostname=name) as tls,
         ):
-            found = tls.getpeercert(binary_form=True)
+            return serial_of(tls)
     except OSError:
         return 0
+
+
+def serial_of(tls: ssl.SSLSocket | ssl.SSLObject) -> int:
+    """Of the certificate that the server showed."""
+    found = tls.getpeercert(binary_form=True)
     assert found
     return x509.load_der_x509_certificate(found).serial_number

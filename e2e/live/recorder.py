@@ -31,7 +31,9 @@ class Recorder:
     requests: list[Seen] = field(default_factory=list)
 
     def forget(self) -> None:
-        self.streams.clear()
+        """What came so far; connections that are kept go on."""
+        for stream in self.streams:
+            stream.clear()
         self.requests.clear()
 
     @property

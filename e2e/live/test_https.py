@@ -4,26 +4,17 @@ import json
 import socket
 import ssl
 import struct
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from clients import HTTP1, HTTP2, Reply, Request, connect, connect_tls, trusting
-from front_rig import BALANCED, BALANCED_TLS, DIRECT, H2C, TLS, Front, running_front
+from front_rig import BALANCED, BALANCED_TLS, DIRECT, H2C, TLS, Front
 
 pytestmark = pytest.mark.live
 
 NOBODY = "203.0.113.5"
 BALANCER = "198.51.100.7"
 """In a trusted network."""
-
-
-@pytest.fixture(scope="module")
-def front() -> Iterator[Front]:
-    with tempfile.TemporaryDirectory(prefix="vgw-") as folder, running_front(Path(folder)) as found:
-        yield found
 
 
 def proxy_v1(client: str) -> bytes:

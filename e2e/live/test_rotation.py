@@ -5,16 +5,13 @@
 
 import os
 import signal
-import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from documents import Documents
-from front_rig import SERIALS, TLS, Front, documents, running_front
+from front_rig import SERIALS, TLS, Front, documents
 from live_rig import wait_for
 from load import Load, serial
 from varnish_gateway_common.certificates import Certificates
@@ -25,37 +22,11 @@ pytestmark = pytest.mark.live
 ROTATION_SECONDS = 2.0
 
 
-@pytest.fixture(scope="module")
-def front() -> Iterator[Front]:
-    with tempfile.TemporaryDirectory(prefix="vgw-") as folder, running_front(Path(folder)) as found:
-        yield found
-
-
 @pytest.fixture
 def restored(front: Front) -> Front:
     """With its own certificates, whatever the test before made of them."""
     front.gateway.load(front.documents)
     return front
-
-
-def processes(front: Front) -> tuple[int, int]:
-    """HAProxy's master and worker."""
-    master = next(pid for pid in _children(front.gateway.pid) if _name(pid) == "haproxy")
-    return master, max(_children(master))  # an old worker may still be leaving
-
-
-def _children(pid: int) -> Iterator[int]:
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = (folder / "stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[1]) == pid and fields[0] != "Z":
-            yield int(folder.name)
-
-
-def _name(pid: int) -> str:
-    return Path(f"/proc/{pid}/comm").read_text().strip()
 
 
 def _swap(front: Front, number: int) -> None:
@@ -79,7 +50,7 @@ def with_garbage(good: Documents, name: str) -> Documents:
 
 
 def test_good_and_bad_certificates_swapped_under_load(restored: Front, load_seconds: float) -> None:
-    before = processes(restored)
+    before = restored.gateway.processes
     end = time.monotonic() + load_seconds
     pace = 1.0 if load_seconds > 10 else 0.3
     with Load(restored.address, TLS, "a.test").running() as load:
@@ -90,11 +61,11 @@ def test_good_and_bad_certificates_swapped_under_load(restored: Front, load_seco
     print(f"{load.answered} answers on {load.connected} connections, {number - 1000} swaps, {len(load.lost)} lost")
     assert load.lost == []
     assert load.answered > 100
-    assert processes(restored) == before, "nothing was reloaded"
+    assert restored.gateway.processes == before, "nothing was reloaded"
 
 
 def test_certificates_come_and_go_without_a_reload(restored: Front) -> None:
-    before = processes(restored)
+    before = restored.gateway.processes
     other = "{name: c, protocol: HTTPS, port: 8443, hostname: c.test, tls: {certificateRefs: [{name: c}]}}\n  - "
     mark = "{name: balanced-tls"
     assert serial(restored.address, TLS, "c.test") == 0
@@ -102,12 +73,12 @@ def test_certificates_come_and_go_without_a_reload(restored: Front) -> None:
     assert [serial(restored.address, TLS, name) for name in ("a.test", "c.test")] == [SERIALS["a"], 0xC]
     restored.gateway.load(restored.documents)
     assert [serial(restored.address, TLS, name) for name in ("a.test", "c.test")] == [SERIALS["a"], 0]
-    assert processes(restored) == before
+    assert restored.gateway.processes == before
 
 
 @pytest.mark.parametrize("who", [0, 1], ids=["master", "worker"])
 def test_a_killed_haproxy_is_replaced(restored: Front, who: int) -> None:
-    before = processes(restored)
+    before = restored.gateway.processes
     os.kill(before[who], signal.SIGKILL)
     wait_for("another HAProxy", lambda: _is_another(restored, before))
     wait_for("it to serve", lambda: serial(restored.address, TLS, "a.test") == SERIALS["a"])
@@ -116,7 +87,7 @@ def test_a_killed_haproxy_is_replaced(restored: Front, who: int) -> None:
 
 def _is_another(front: Front, before: tuple[int, int]) -> bool:
     try:
-        return not {*processes(front)} & {*before}
+        return not {*front.gateway.processes} & {*before}
     except (StopIteration, ValueError, OSError):
         return False
 
@@ -124,10 +95,10 @@ def _is_another(front: Front, before: tuple[int, int]) -> bool:
 def test_reloads_and_a_drain_under_load(restored: Front) -> None:
     """The last one: it ends the gateway."""
     with Load(restored.address, TLS, "a.test").running() as load:
-        workers = {processes(restored)[1]}
+        workers = {restored.gateway.processes[1]}
         for name in ("x.test", "y.test", "z.test"):
             restored.gateway.load(documents(("hostname: b.test", f"hostname: {name}")))
-            workers.add(processes(restored)[1])
+            workers.add(restored.gateway.processes[1])
         assert len(workers) == 4
         load.no_more_connections()
         answered = load.answered
