@@ -13,7 +13,8 @@ use crate::{
     task::Task,
 };
 
-/// Fills in an answer of ghost's own; others are left as they are, but for errors of a backend.
+/// Fills in an answer of ghost's own; others are left as they are, but for errors of a backend. Answers of backends that
+/// were asked directly are not for here.
 pub fn synth(context: Context) {
     if let (Some(answer), Some(asked)) = (context.response(), context.request()) {
         fill(context, answer, asked, false);
@@ -25,6 +26,9 @@ pub fn synth(context: Context) {
 fn fill(context: Context, mut answer: Message, asked: Message, is_error: bool) {
     close_when_draining(answer);
     let task = context.known_task();
+    if task.as_ref().is_some_and(|task| task.reply.is_some()) {
+        return;
+    }
     if let Some(body) = task.as_ref().and_then(|task| task.body.as_ref()) {
         answer.set("Content-Type", b"application/json");
         answer.set("Cache-Control", b"no-store");
@@ -37,13 +41,9 @@ fn fill(context: Context, mut answer: Message, asked: Message, is_error: bool) {
     if answer.status() == 400 {
         answer.set("Connection", b"close");
     }
-    if let Some(location) = task.as_ref().and_then(|task| location(context, task, asked)) {
+    if let Some((location, task)) = task.and_then(|task| Some((location(context, task, asked)?, task))) {
         answer.set("Location", &location);
-        if let Some(edit) =
-            task.as_ref().and_then(|task| task.routed.as_ref()?.rule().filters.response_headers.as_ref())
-        {
-            edit.apply(&mut answer);
-        }
+        filter_by_route(&mut answer, task);
     }
     answer.set("Content-Type", b"text/plain; charset=utf-8");
     context.write_body(body(answer.status()));
@@ -85,15 +85,20 @@ pub fn deliver(context: Context) {
     let Some(mut answer) = context.response() else {
         return;
     };
-    if let Some(task) = context.known_task()
-        && let Some(edit) = task.routed.as_ref().and_then(|routed| routed.rule().filters.response_headers.as_ref())
-    {
-        edit.apply(&mut answer);
+    if let Some(task) = context.known_task() {
+        filter_by_route(&mut answer, task);
     }
     close_when_draining(answer);
 }
 
-fn close_when_draining(answer: Message) {
+/// The response filters of the rule that the request is for.
+pub fn filter_by_route(answer: &mut Message, task: &Task) {
+    if let Some(edit) = task.routed.as_ref().and_then(|routed| routed.rule().filters.response_headers.as_ref()) {
+        edit.apply(answer);
+    }
+}
+
+pub fn close_when_draining(answer: Message) {
     if IS_DRAINING.load(Ordering::Relaxed) {
         answer.set("Connection", b"close");
     }

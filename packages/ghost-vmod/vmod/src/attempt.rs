@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use ghost_core::{
-    Action,
-    endpoint::InFlight,
+    Action, Rule,
+    endpoint::{Endpoint, InFlight},
     filter::{EditFields, Filters},
     routing::Forward,
 };
@@ -13,6 +13,7 @@ use crate::{
     backend::Pool,
     context::Context,
     count::{COUNTS, count},
+    director::Route,
     message::Message,
     panic_if_asked, random, state,
     task::{Picked, Routed},
@@ -29,10 +30,9 @@ pub fn fetch(context: Context) -> u16 {
         return 0;
     };
     panic_if_asked(context, "fetch");
-    let status = match &route.routed {
-        Some(routed) => attempt(context, routed, &route.pool),
-        None if state::plan().is_some() => NOT_FOUND,
-        None => UNAVAILABLE,
+    let status = match forward(route) {
+        Ok(forward) => attempt(context, &forward, &route.pool),
+        Err(status) => status,
     };
     match context.task() {
         Some(task) => {
@@ -44,58 +44,83 @@ pub fn fetch(context: Context) -> u16 {
     }
 }
 
-fn attempt(context: Context, routed: &Routed, pool: &Arc<Pool>) -> u16 {
-    match &routed.rule().action {
-        Action::Refuse => INVALID,
-        Action::Redirect(redirect) => redirect.status,
-        Action::Forward(forward) => {
-            if context.is_retry() {
-                undo_filters(context);
-            }
-            match pick(context, routed, forward, pool) {
-                Ok(picked) => send(context, routed, forward, picked),
-                Err(status) => status,
-            }
-        }
+/// A rule that hands its requests to backends.
+pub struct Forwarded<'a> {
+    routed: &'a Routed,
+    pub to: &'a Forward,
+}
+
+impl Forwarded<'_> {
+    pub fn rule(&self) -> &Rule {
+        self.routed.rule()
+    }
+}
+
+/// What a route does with its requests; the error is the status of the answer that is not a backend's.
+pub fn forward(route: &Route) -> Result<Forwarded<'_>, u16> {
+    match &route.routed {
+        Some(routed) => match &routed.rule().action {
+            Action::Refuse => Err(INVALID),
+            Action::Redirect(redirect) => Err(redirect.status),
+            Action::Forward(to) => Ok(Forwarded { routed, to }),
+        },
+        None if state::plan().is_some() => Err(NOT_FOUND),
+        None => Err(UNAVAILABLE),
+    }
+}
+
+fn attempt(context: Context, forward: &Forwarded, pool: &Arc<Pool>) -> u16 {
+    if context.is_retry() {
+        undo_filters(context);
+    }
+    match pick(context, forward, pool) {
+        Ok(picked) => send(context, forward, picked),
+        Err(status) => status,
     }
 }
 
 /// A share by its weight, then an endpoint of its service.
-fn pick(context: Context, routed: &Routed, forward: &Forward, pool: &Arc<Pool>) -> Result<Picked, u16> {
-    let place = forward.weights.pick(random::next());
-    let chosen = place.and_then(|place| Some((place, forward.backends[place].service?)));
+pub fn choose(forward: &Forwarded) -> Result<(usize, Arc<Endpoint>), u16> {
+    let place = forward.to.weights.pick(random::next());
+    let chosen = place.and_then(|place| Some((place, forward.to.backends[place].service?)));
     let Some((place, service)) = chosen else {
         count(&COUNTS.without_backend);
         return Err(INVALID);
     };
-    let endpoint = routed.plan.endpoints(service).pick(random::next()).cloned();
-    let reached = endpoint.and_then(|endpoint| Some((pool.get(context.raw(), endpoint.address)?, endpoint)));
-    let Some((native, endpoint)) = reached else {
-        count(&COUNTS.without_endpoint);
-        return Err(UNAVAILABLE);
-    };
+    let endpoint = forward.routed.plan.endpoints(service).pick(random::next()).cloned();
+    endpoint.map(|endpoint| (place, endpoint)).ok_or_else(without_endpoint)
+}
+
+fn without_endpoint() -> u16 {
+    count(&COUNTS.without_endpoint);
+    UNAVAILABLE
+}
+
+fn pick(context: Context, forward: &Forwarded, pool: &Arc<Pool>) -> Result<Picked, u16> {
+    let (place, endpoint) = choose(forward)?;
+    let native = pool.get(context.raw(), endpoint.address).ok_or_else(without_endpoint)?;
     Ok(Picked { place, native, in_flight: InFlight::new(endpoint), url: std::ptr::null() })
 }
 
 /// Applies the filters, and pins the endpoint until the fetch is over.
-fn send(context: Context, routed: &Routed, forward: &Forward, mut picked: Picked) -> u16 {
+fn send(context: Context, forward: &Forwarded, mut picked: Picked) -> u16 {
     let (Some(request), Some(task)) = (context.backend_request(), context.task()) else {
         return UNAVAILABLE;
     };
-    let rule = routed.rule();
+    let rule = forward.rule();
     // Only user VCL that rolls the request back brings a client's own field here.
     if request.value(b"x-gateway-route") != Some(rule.header.value()) {
-        restore_header(request, routed);
+        restore_header(request, rule);
     }
     apply(&rule.filters, request);
-    apply(&forward.backends[picked.place].filters, request);
+    apply(&forward.to.backends[picked.place].filters, request);
     picked.url = request.url().as_ptr();
     task.picked = Some(picked);
     if request.is_overflowed() { UNAVAILABLE } else { 0 }
 }
 
-fn restore_header(mut request: Message, routed: &Routed) {
-    let header = &routed.rule().header;
+fn restore_header(mut request: Message, rule: &Rule) {
+    let header = &rule.header;
     request.remove(header.name());
     request.add(header);
 }
@@ -145,10 +170,14 @@ pub fn response(context: Context) {
     let (Some(routed), Some(picked)) = (&task.routed, &task.picked) else {
         return;
     };
+    filter_by_backend(&mut response, routed, picked.place);
+}
+
+/// The response filters of a backend, by its place in the rule.
+pub fn filter_by_backend(response: &mut Message, routed: &Routed, place: usize) {
     if let Action::Forward(forward) = &routed.rule().action
-        && let Some(edit) =
-            forward.backends.get(picked.place).and_then(|backend| backend.filters.response_headers.as_ref())
+        && let Some(edit) = forward.backends.get(place).and_then(|backend| backend.filters.response_headers.as_ref())
     {
-        edit.apply(&mut response);
+        edit.apply(response);
     }
 }

@@ -3,9 +3,10 @@
 use std::{
     ffi::{CStr, c_int},
     marker::PhantomData,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     os::fd::RawFd,
     ptr, slice,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use varnish::ffi::{self, vrt_ctx};
@@ -60,6 +61,11 @@ impl<'a> Context<'a> {
     /// The route that a fetch or a pipe is for; None when user VCL chose a backend of its own.
     pub fn route(self) -> Option<&'a Route> {
         unsafe { Route::of((*self.raw).bo.as_ref()?.director_req) }
+    }
+
+    /// The route that a client's request is for; None as above.
+    pub fn hinted_route(self) -> Option<&'a Route> {
+        unsafe { Route::of((*self.raw).req.as_ref()?.director_hint) }
     }
 
     pub fn is_retry(self) -> bool {
@@ -164,10 +170,42 @@ impl<'a> Context<'a> {
 
     /// An error in Varnish's log of this transaction.
     pub fn log(self, text: &str) {
+        self.log_text(ffi::VslTag::Error, c"ghost: %.*s", text);
+    }
+
+    /// The number that Varnish's log knows the client's request by.
+    pub fn transaction(self) -> u64 {
+        // Two bits tell clients from backends.
+        const NUMBER: u64 = (1 << 62) - 1;
+        unsafe { (*self.raw).req.as_ref().map_or(0, |request| (*request.vsl.as_ptr()).wid.vxid & NUMBER) }
+    }
+
+    /// In the log of the client's request: which endpoint it went to.
+    pub fn log_endpoint(self, address: SocketAddr) {
+        self.log_text(ffi::VslTag::VclLog, c"endpoint: %.*s", &address.to_string());
+    }
+
+    /// In the log of the client's request: why a backend's answer is none.
+    pub fn log_fetch_error(self, error: &impl ToString) {
+        self.log_text(ffi::VslTag::FetchError, c"ghost: %.*s", &error.to_string());
+    }
+
+    fn log_text(self, tag: ffi::VslTag, format: &CStr, text: &str) {
         unsafe {
             if !(*self.raw).vsl.is_null() {
                 let bytes = c_int::try_from(text.len()).unwrap_or(0);
-                ffi::VSLb((*self.raw).vsl, ffi::VslTag::Error, c"ghost: %.*s".as_ptr(), bytes, text.as_ptr());
+                ffi::VSLb((*self.raw).vsl, tag, format.as_ptr(), bytes, text.as_ptr());
+            }
+        }
+    }
+
+    /// In the log of the client's request: a step is done.
+    pub fn timestamp(self, step: &CStr) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        unsafe {
+            if let Some(request) = (*self.raw).req.as_mut() {
+                let (log, first) = (request.vsl.as_mut_ptr(), request.t_first);
+                ffi::VSLb_ts(log, step.as_ptr(), first, &raw mut request.t_prev, ffi::vtim_real(now));
             }
         }
     }

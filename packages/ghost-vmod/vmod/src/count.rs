@@ -30,6 +30,8 @@ pub struct Counts {
     pub malformed: Count,
     /// There was no configuration.
     pub unavailable: Count,
+    /// Attempts in the client's own thread.
+    pub direct: Count,
     /// Attempts whose share has no valid backend.
     pub without_backend: Count,
     /// Attempts whose backend had no endpoint.
@@ -44,6 +46,7 @@ pub static COUNTS: Counts = Counts {
     refused: Count::zero(),
     malformed: Count::zero(),
     unavailable: Count::zero(),
+    direct: Count::zero(),
     without_backend: Count::zero(),
     without_endpoint: Count::zero(),
 };

@@ -1,6 +1,6 @@
 //! What only the supervisor may ask, on the internal socket.
 
-use std::sync::atomic::Ordering;
+use std::{collections::BTreeMap, sync::atomic::Ordering};
 
 use serde::Serialize;
 use serde_json::json;
@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::{
     context::Context,
     count::{COUNTS, Counts},
+    direct,
     state::{self, IS_DRAINING, Summary},
     table::Tables,
 };
@@ -20,6 +21,8 @@ struct Status<'a> {
     error: Option<&'a str>,
     is_draining: bool,
     requests: &'a Counts,
+    /// The connections of direct passes.
+    upstream: BTreeMap<&'static str, u64>,
 }
 
 /// Does what is asked and keeps the body for vcl_synth; returns the status.
@@ -61,7 +64,8 @@ fn status() -> String {
     let current = state::current();
     let is_draining = IS_DRAINING.load(Ordering::Relaxed);
     let error = current.error.as_deref();
-    let status = Status { summary: &current.summary, error, is_draining, requests: &COUNTS };
+    let status =
+        Status { summary: &current.summary, error, is_draining, requests: &COUNTS, upstream: direct::counters() };
     serde_json::to_string(&status).unwrap_or_default()
 }
 

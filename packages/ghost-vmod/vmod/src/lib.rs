@@ -16,6 +16,7 @@ mod attempt;
 mod backend;
 mod context;
 mod count;
+mod direct;
 mod director;
 mod graveyard;
 mod internal;
@@ -77,10 +78,24 @@ mod ghost {
     use ghost_core::key::identity;
     use varnish::{
         ffi::VCL_STRING,
-        vcl::{Ctx, VclError},
+        vcl::{Ctx, Event, VclError},
     };
 
-    use super::{KEY, answer, attempt, guarded, internal, receive, router, state, table::Tables};
+    use super::{KEY, answer, attempt, direct, guarded, internal, receive, router, state, table::Tables};
+
+    /// The delivery processor of direct passes comes and goes with the VCL.
+    #[event]
+    pub fn event(ctx: &mut Ctx, event: Event) -> Result<(), VclError> {
+        let is_done = guarded(ctx, false, |context| match event {
+            Event::Load => direct::register(context.raw()),
+            Event::Discard => {
+                direct::unregister(context.raw());
+                true
+            }
+            _ => true,
+        });
+        is_done.then_some(()).ok_or_else(|| VclError::from("ghost: no delivery processor".to_owned()))
+    }
 
     impl router {
         /// One a VCL. Reads the last good configuration when this process has none.
@@ -126,6 +141,18 @@ mod ghost {
         /// vcl_pipe: picks an endpoint and filters the request. Returns a status to answer with, or 0.
         pub fn pipe(&self, ctx: &mut Ctx) -> i64 {
             guarded(ctx, 503, attempt::pipe).into()
+        }
+
+        /// vcl_pass: asks the backend in this thread. Returns the status to answer with, or 0 where Varnish has to fetch.
+        pub fn ask(&self, ctx: &mut Ctx) -> i64 {
+            guarded(ctx, 503, direct::ask).into()
+        }
+
+        /// vcl_synth: fills in the answer of a backend that was asked directly; whether there is one.
+        pub fn relay(&self, ctx: &mut Ctx) -> bool {
+            let relayed = guarded(ctx, None, |context| Some(direct::relay(context)));
+            // Half of an answer must not look like one.
+            relayed.unwrap_or_else(|| guarded(ctx, false, direct::give_up))
         }
 
         /// vcl_backend_fetch, every attempt: as `pipe`.

@@ -60,6 +60,14 @@ impl<'a> Message<'a> {
         self.lines().iter().skip(ffi::HTTP_HDR_FIRST as usize).map(text)
     }
 
+    /// Those that are not between two neighbours only.
+    pub fn passed_fields(self) -> impl Iterator<Item = &'a [u8]> {
+        let places = (0..).zip(self.lines()).skip(ffi::HTTP_HDR_FIRST as usize);
+        // SAFETY: `http` is a message, and has a line at that place.
+        let is_passed = move |place| unsafe { ffi::http_IsFiltered(self.http, place, ffi::HTTPH_R_PASS) == 0 };
+        places.filter(move |(place, _)| is_passed(*place)).map(|(_, line)| text(line))
+    }
+
     pub fn value(self, name: &[u8]) -> Option<&'a [u8]> {
         self.fields().find_map(|field| value_of(field, name))
     }
@@ -93,6 +101,22 @@ impl<'a> Message<'a> {
             // SAFETY: `copy` ends with a zero byte and lives in the message's workspace.
             unsafe { ffi::http_SetHeader(self.http, copy) }
         }
+    }
+
+    /// A field as it stands in a message.
+    pub fn append_line(self, line: &[u8]) {
+        self.append_parts(&[line]);
+    }
+
+    /// Without a reason Varnish says what the status is usually called.
+    pub fn set_status(self, status: u16, reason: &[u8]) {
+        let copy = if reason.is_empty() { None } else { self.copy(&[reason]) };
+        // SAFETY: `copy` ends with a zero byte and lives in the message's workspace.
+        unsafe { ffi::http_SetStatus(self.http, status, copy.unwrap_or(std::ptr::null())) }
+    }
+
+    pub fn raw(self) -> *mut ffi::http {
+        self.http
     }
 
     /// Fields of that name become what they are in `other`, whose workspace must be the same.
@@ -200,7 +224,7 @@ fn name_of(field: &[u8]) -> &[u8] {
     &field[..field.iter().position(|byte| *byte == b':').unwrap_or(0)]
 }
 
-fn value_of<'a>(field: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+pub fn value_of<'a>(field: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let (start, rest) = field.split_at_checked(name.len())?;
     let value = rest.strip_prefix(b":")?;
     start.eq_ignore_ascii_case(name).then(|| value.trim_ascii())

@@ -15,7 +15,7 @@ use ghost_core::{Broken, Compiler, Document, Unusable};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::{graveyard, plan::Plan};
+use crate::{direct, graveyard, plan::Plan};
 
 /// The folder that the supervisor and ghost share.
 const FOLDER: &str = "VARNISH_GATEWAY_GHOST_FOLDER";
@@ -93,8 +93,11 @@ impl Loader {
         });
         match outcome {
             Ok(next) => {
-                let summary = next.summary.clone();
+                let (summary, plan) = (next.summary.clone(), next.plan.clone());
                 publish(next);
+                if let Some(plan) = plan {
+                    direct::forget_others(&plan);
+                }
                 Ok(summary)
             }
             Err(error) => {

@@ -10,7 +10,7 @@ use std::{
 use ghost_core::{Rule, RuleId, endpoint::InFlight};
 use varnish::ffi::{self, vrt_ctx};
 
-use crate::{backend::Native, plan::Plan};
+use crate::{backend::Native, direct::Reply, plan::Plan};
 
 /// Lives in the task's workspace and is dropped with the task.
 #[derive(Default)]
@@ -23,6 +23,8 @@ pub struct Task {
     pub routed: Option<Routed>,
     /// Where this attempt goes.
     pub picked: Option<Picked>,
+    /// What the backend of a direct pass answers.
+    pub reply: Option<Reply>,
     /// The body of an internal answer.
     pub body: Option<String>,
 }
