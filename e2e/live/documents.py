@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from varnish_gateway_common.files import write_if_changed
 from varnish_gateway_common.pod import PodSocket
 from varnish_gateway_operator.app import options
 from varnish_gateway_operator.files import FolderSource
+from varnish_gateway_operator.resources.parameters import Passes
 from varnish_gateway_operator.translate import Memory, translate
 from varnish_gateway_operator.translate.plan import GatewayPlan
 from varnish_gateway_operator.translate.vcl import concatenated
@@ -29,6 +30,14 @@ class Documents:
     vcl: bytes
     certificates: bytes
     pems: Mapping[str, bytes]
+
+    def passing(self, passes: Passes) -> "Documents":
+        """The same, without a user's VCL, with passes that go one way."""
+        return replace(self, vcl=_default(passes))
+
+    @property
+    def has_user_vcl(self) -> bool:
+        return self.vcl != _default("Auto")
 
     @property
     def digests(self) -> dict[str, str]:
@@ -58,12 +67,15 @@ def translated(manifests: bytes) -> dict[str, Documents]:
 
 
 def _documents(gateway: GatewayPlan, manifests: bytes) -> Documents:
-    default = concatenated(options().vcl, "")
     return Documents(
         manifests,
         gateway.pod.sockets if gateway.pod else (),
         gateway.routing,
-        (default if gateway.vcl is None else gateway.vcl).encode(),
+        _default("Auto") if gateway.vcl is None else gateway.vcl.encode(),
         gateway.certificates.to_json(),
         gateway.certificate_files,
     )
+
+
+def _default(passes: Passes) -> bytes:
+    return concatenated(options().vcl, "", passes).encode()

@@ -4,14 +4,20 @@ import pytest
 
 from case import Case, all_cases
 from live_rig import LiveGateways
+from varnish_gateway_operator.resources.parameters import Passes
 
 pytestmark = pytest.mark.live
 
 
+@pytest.mark.parametrize("passes", ["Direct", "Fetch"])
 @pytest.mark.parametrize("case", [case for case in all_cases() if case.claims], ids=lambda case: case.folder.name)
-def test_case(case: Case, gateways: LiveGateways) -> None:
+def test_case(case: Case, passes: Passes, gateways: LiveGateways) -> None:
+    """However passes go, the answers are the same; a user's VCL goes its one way."""
     wrong: list[str] = []
-    for name, documents in case.gateways.items():
+    for name, translated in case.gateways.items():
+        if translated.has_user_vcl and passes != "Direct":
+            continue
+        documents = translated if translated.has_user_vcl else translated.passing(passes)
         claims = [claim for claim in case.claims if case.gateway_of(claim) == name]
         if claims:
             gateway = gateways.serving(documents, case.ghost(name))

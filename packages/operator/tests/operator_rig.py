@@ -13,7 +13,9 @@ from varnish_gateway_operator.translate import Memory, Options, Plan, Reports, t
 from varnish_gateway_operator.translate.vcl import VclParts
 
 OPTIONS: Final = Options(
-    vcl=VclParts(preamble="vcl 4.1;\n# before\n", postamble="# after\n"), shares_host=True, has_external_names=True
+    vcl=VclParts(preamble="vcl 4.1;\n# before\n", direct="# direct\n", postamble="# after\n"),
+    shares_host=True,
+    has_external_names=True,
 )
 
 CLASS: Final = """

@@ -135,7 +135,7 @@ def test_no_string_but_the_users_vcl_reaches_vcl(text: str) -> None:
     benign = originals("vcl-user-subs")
     known = [readable([content])[:1] for content in benign]
     (expected,) = {gateway.vcl for gateway in checked(list(chain(*known))).gateways.values()}
-    allowed = {expected, OPTIONS.vcl.preamble + OPTIONS.vcl.postamble, None}
+    allowed = {expected, OPTIONS.vcl.preamble + OPTIONS.vcl.direct + OPTIONS.vcl.postamble, None}
     for index, content in enumerate(benign):
         for trail in (trail for trail in trails(content) if trail[0] != "data"):
             twin = [*known[:index], readable([changed(content, trail, text, is_gone=False)])[:1], *known[index + 1 :]]

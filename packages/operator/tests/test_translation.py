@@ -61,7 +61,7 @@ def test_the_compilers_message_is_told() -> None:
     found = programmed(vcl_digest="0", refusals=(refusal,))
     assert found["reason"] == "Invalid"
     assert found["message"] == (
-        "main.vcl does not compile, the last good one serves (user VCL begins at line 3 of main.vcl): "
+        "main.vcl does not compile, the last good one serves (user VCL begins at line 4 of main.vcl): "
         "Expected ';' at line 4"
     )
 
@@ -112,7 +112,7 @@ spec: {userVCLConfigMapRef: {name: vcl, namespace: default}}
 
     config_map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: vcl}\ndata: {user.vcl: 'sub vcl_recv {}'}\n"
     assert plan(with_ref + parameters + config_map).gateways[KEY].vcl == (
-        "vcl 4.1;\n# before\nsub vcl_recv {}\n# after\n"
+        "vcl 4.1;\n# before\n# direct\nsub vcl_recv {}\n# after\n"
     )
 
 

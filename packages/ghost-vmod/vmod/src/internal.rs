@@ -20,23 +20,25 @@ struct Status<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
     is_draining: bool,
+    /// Whether the VCL in use asks backends in the client's thread.
+    passes_directly: bool,
     requests: &'a Counts,
     /// The connections of direct passes.
     upstream: BTreeMap<&'static str, u64>,
 }
 
 /// Does what is asked and keeps the body for vcl_synth; returns the status.
-pub fn internal(tables: &Tables, context: Context) -> u16 {
+pub fn internal(tables: &Tables, passes_directly: bool, context: Context) -> u16 {
     let Some(request) = context.request() else {
         return 503;
     };
     let (method, path) = (request.method(), request.url());
     let (status, body) = match (path, method) {
         (b"/.varnish-ghost/reload", b"POST") => reload(tables, context),
-        (b"/.varnish-ghost/status", b"GET") => (200, status()),
+        (b"/.varnish-ghost/status", b"GET") => (200, status(passes_directly)),
         (b"/.varnish-ghost/drain", b"POST") => {
             IS_DRAINING.store(true, Ordering::Relaxed);
-            (200, status())
+            (200, status(passes_directly))
         }
         (b"/.varnish-ghost/reload" | b"/.varnish-ghost/status" | b"/.varnish-ghost/drain", _) => {
             (405, error("another method is wanted here"))
@@ -60,12 +62,18 @@ fn reload(tables: &Tables, context: Context) -> (u16, String) {
     }
 }
 
-fn status() -> String {
+fn status(passes_directly: bool) -> String {
     let current = state::current();
     let is_draining = IS_DRAINING.load(Ordering::Relaxed);
     let error = current.error.as_deref();
-    let status =
-        Status { summary: &current.summary, error, is_draining, requests: &COUNTS, upstream: direct::counters() };
+    let status = Status {
+        summary: &current.summary,
+        error,
+        is_draining,
+        passes_directly,
+        requests: &COUNTS,
+        upstream: direct::counters(),
+    };
     serde_json::to_string(&status).unwrap_or_default()
 }
 

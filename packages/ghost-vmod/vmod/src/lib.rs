@@ -33,6 +33,7 @@ mod varnish_abi;
 use std::{
     cell::RefCell,
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::atomic::AtomicBool,
 };
 
 use context::Context;
@@ -63,6 +64,7 @@ pub(crate) const fn panic_if_asked(_: Context, _: &str) {}
 #[allow(non_camel_case_types)]
 pub struct router {
     tables: Tables,
+    passes_directly: AtomicBool,
 }
 
 thread_local! {
@@ -73,7 +75,10 @@ thread_local! {
 #[allow(clippy::missing_safety_doc, reason = "the macro wants `unsafe` where a VCL type is returned; Varnish calls it")]
 #[varnish::vmod]
 mod ghost {
-    use std::ptr;
+    use std::{
+        ptr,
+        sync::atomic::{AtomicBool, Ordering},
+    };
 
     use ghost_core::key::identity;
     use varnish::{
@@ -104,7 +109,8 @@ mod ghost {
                 state::begin();
                 Tables::new(context)
             });
-            Ok(router { tables: tables.ok_or_else(|| VclError::from("ghost: no director".to_owned()))? })
+            let tables = tables.ok_or_else(|| VclError::from("ghost: no director".to_owned()))?;
+            Ok(router { tables, passes_directly: AtomicBool::new(false) })
         }
 
         /// vcl_recv: normalises and routes a request, once. Returns a status to refuse with at once, or 0.
@@ -143,6 +149,11 @@ mod ghost {
             guarded(ctx, 503, attempt::pipe).into()
         }
 
+        /// vcl_init: says that this VCL asks backends directly.
+        pub fn pass_directly(&self) {
+            self.passes_directly.store(true, Ordering::Relaxed);
+        }
+
         /// vcl_pass: asks the backend in this thread. Returns the status to answer with, or 0 where Varnish has to fetch.
         pub fn ask(&self, ctx: &mut Ctx) -> i64 {
             guarded(ctx, 503, direct::ask).into()
@@ -177,7 +188,8 @@ mod ghost {
 
         /// vcl_recv on the internal socket: does what the supervisor asks. Returns the status of the answer.
         pub fn internal(&self, ctx: &mut Ctx) -> i64 {
-            guarded(ctx, 503, |context| internal::internal(&self.tables, context)).into()
+            let passes_directly = self.passes_directly.load(Ordering::Relaxed);
+            guarded(ctx, 503, |context| internal::internal(&self.tables, passes_directly, context)).into()
         }
     }
 }

@@ -6,9 +6,10 @@ from varnish_gateway_operator.translate.vcl import VclParts
 
 
 def vcl_parts() -> VclParts:
-    """The preamble and the postamble."""
+    """What stands around the user's VCL."""
     folder = resources.files("varnish_gateway_operator.translate") / "vcl"
     return VclParts(
         preamble=(folder / "preamble.vcl").read_text("utf-8"),
+        direct=(folder / "direct.vcl").read_text("utf-8"),
         postamble=(folder / "postamble.vcl").read_text("utf-8"),
     )

@@ -130,6 +130,9 @@ class ServiceParameters(Described):
     without a load balancer for no other, because whoever may choose any address takes the traffic of others."""
 
 
+Passes = Literal["Auto", "Direct", "Fetch"]
+
+
 class Http2(Described):
     """HTTP/2 apart from HTTPS listeners, which always have it."""
 
@@ -239,6 +242,10 @@ class ParametersSpec(Described):
     """Who the client is."""
     external_names: StrictBool = False
     """Services of type ExternalName are followed. Whoever may make one then decides what the gateway connects to."""
+    passes: Passes = "Auto"
+    """How a request that is not cached reaches its backend. Direct: in the client's own thread, which is several times
+    cheaper. Fetch: by Varnish's own fetch. Auto: direct, unless the user's VCL has something that a direct pass would
+    skip: vcl_backend_*, vcl_deliver, vcl_synth, vcl_pass."""
 
     image: Annotated[str, StringConstraints(min_length=1, max_length=1024)] | None = None
     """The gateway's image, in place of the operator's choice."""

@@ -157,7 +157,7 @@ def _gateway(verdict: GatewayVerdict, seen: _Seen, options: Options) -> _Transla
         routing=digest(routing),
         vcl=digest(vcl.text.encode()),
         pod=digest(pod.to_json()),
-        user_vcl_line=options.vcl.user_line,
+        user_vcl_line=vcl.user_line,
         certificates=digest(plan.certificates.to_json()) if plan.certificates.sockets else None,
     )
     return _Translated(plan, accepted, programmed_by(seen.reports, written))

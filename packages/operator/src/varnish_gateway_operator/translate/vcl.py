@@ -1,8 +1,10 @@
-"""main.vcl: three parts in one file. The user's part is never parsed, and nothing else of the user's is ever pasted."""
+"""main.vcl: generated parts around the user's, in one file. The user's part is never parsed to be changed, and nothing
+else of the user's is ever pasted."""
 
 from dataclasses import dataclass
+from typing import Literal
 
-from varnish_gateway_operator.resources.parameters import GatewayClassParameters
+from varnish_gateway_operator.resources.parameters import GatewayClassParameters, ParametersSpec, Passes
 from varnish_gateway_operator.snapshot import Snapshot
 
 
@@ -11,12 +13,9 @@ class VclParts:
     """The generated parts, static text."""
 
     preamble: str
+    direct: str
+    """Follows the preamble where passes are direct."""
     postamble: str
-
-    @property
-    def user_line(self) -> int:
-        """The line of main.vcl on which the user's part begins."""
-        return _closed(self.preamble).count("\n") + 1
 
 
 @dataclass(frozen=True)
@@ -25,24 +24,48 @@ class Vcl:
     to leave out what it protects."""
 
     text: str | None
+    user_line: int = 0
+    """The line on which the user's part begins."""
     problem: str | None = None
 
 
 def main_vcl(parameters: GatewayClassParameters | None, snapshot: Snapshot, parts: VclParts) -> Vcl:
-    """Preamble, the user's VCL, postamble."""
-    ref = parameters.spec.user_vcl_config_map_ref if parameters else None
+    """The user's VCL between the generated parts."""
+    spec = parameters.spec if parameters else ParametersSpec()
+    ref = spec.user_vcl_config_map_ref
     if ref is None:
-        return Vcl(concatenated(parts, ""))
+        return _vcl(parts, "", spec.passes)
     found = snapshot.config_maps.get((ref.namespace, ref.name))
     if found is None:
-        return Vcl(None, f"userVCLConfigMapRef: ConfigMap {ref.namespace}/{ref.name} does not exist")
+        return Vcl(None, problem=f"userVCLConfigMapRef: ConfigMap {ref.namespace}/{ref.name} does not exist")
     if ref.key not in found.data:
-        return Vcl(None, f"userVCLConfigMapRef: ConfigMap {ref.namespace}/{ref.name} has no key {ref.key!r}")
-    return Vcl(concatenated(parts, found.data[ref.key]))
+        problem = f"userVCLConfigMapRef: ConfigMap {ref.namespace}/{ref.name} has no key {ref.key!r}"
+        return Vcl(None, problem=problem)
+    return _vcl(parts, found.data[ref.key], spec.passes)
 
 
-def concatenated(parts: VclParts, user: str) -> str:
-    return _closed(parts.preamble) + _closed(user) + parts.postamble
+def concatenated(parts: VclParts, user: str, passes: Passes = "Auto") -> str:
+    """All parts, as the class parameters want passes to go."""
+    return _before(parts, user, passes) + _closed(user) + parts.postamble
+
+
+def _vcl(parts: VclParts, user: str, passes: Passes) -> Vcl:
+    return Vcl(concatenated(parts, user, passes), user_line=_before(parts, user, passes).count("\n") + 1)
+
+
+def _before(parts: VclParts, user: str, passes: Passes) -> str:
+    is_direct = (passes_of(user) if passes == "Auto" else passes) == "Direct"
+    return _closed(parts.preamble) + (_closed(parts.direct) if is_direct else "")
+
+
+NOT_DIRECT = ("vcl_backend_", "vcl_deliver", "vcl_synth", "vcl_pass", "include", "C{")
+"""What a direct pass would skip, or what may bring that in unseen."""
+
+
+def passes_of(user: str) -> Literal["Direct", "Fetch"]:
+    """How passes go beside a user's VCL. The words need not stand where they mean something, as in a comment: a pass
+    that is slower than it need be is right, one that skips what the user wrote is not."""
+    return "Fetch" if any(word in user for word in NOT_DIRECT) else "Direct"
 
 
 def _closed(text: str) -> str:
