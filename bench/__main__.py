@@ -1,4 +1,4 @@
-"""`python -m bench` measures everything and writes docs/benchmarks.md and docs/benchmarks.svg."""
+"""`python -m bench` measures the data path and writes docs/benchmarks.md and its plot; `pass`: see passes.py."""
 
 import json
 import statistics
@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench import data_path, memory, reload
+from bench import data_path, memory, passes, reload
 from bench.data_path import Row
 from bench.memory import Memory
 from bench.reload import Reload
@@ -88,7 +88,10 @@ def plot(rows: list[Row], file: Path) -> None:
     figure.savefig(file, metadata={"Date": None})
 
 
-def main() -> None:
+def main(arguments: list[str]) -> None:
+    if arguments == ["pass"]:
+        passes.main()
+        return
     rows = list(data_path.run())
     parts = [HEAD, data_path_table(rows), memory_table(list(memory.run())), reload_table(list(reload.run()))]
     parts.append(translate_table())
@@ -98,4 +101,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

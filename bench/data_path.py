@@ -77,7 +77,7 @@ def run() -> Iterator[Row]:
             stack.enter_context(Varnish("backend", BACKEND_VCL, ADDRESS, BACKEND_PORT))
             plain = stack.enter_context(Varnish("plain", PLAIN_VCL, ADDRESS, PLAIN_PORT, cpu=0))
             ours = stack.enter_context(
-                Varnish("ghost", concatenated(vcl_parts(), ""), ADDRESS, GHOST_PORT, document, cpu=0)
+                Varnish("ghost", concatenated(vcl_parts(), "", "Fetch"), ADDRESS, GHOST_PORT, document, cpu=0)
             )
             for kind, path in KINDS.items():
                 yield compare(kind, routes, path, plain, ours)

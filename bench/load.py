@@ -11,9 +11,12 @@ from pathlib import Path
 SCRIPT = """
 local hosts = %d
 local path = "%s"
+local body = string.rep("x", %d)
+local method = #body > 0 and "POST" or "GET"
 math.randomseed(os.time())
 request = function()
-  return wrk.format("GET", path, {["Host"] = "host-" .. math.random(0, hosts - 1) .. ".example.com"})
+  local host = "host-" .. math.random(0, hosts - 1) .. ".example.com"
+  return wrk.format(method, path, {["Host"] = host}, #body > 0 and body or nil)
 end
 done = function(summary, latency, requests)
   local e = summary.errors
@@ -43,9 +46,11 @@ class Load:
 class Wrk:
     """A run in the background: `result` waits for it."""
 
-    def __init__(self, url: str, *, hosts: int, path: str, seconds: int, connections: int = 32) -> None:
+    def __init__(
+        self, url: str, *, hosts: int, path: str, seconds: int, connections: int = 32, post_bytes: int = 0
+    ) -> None:
         self._script = tempfile.NamedTemporaryFile("w", suffix=".lua")  # noqa: SIM115 - lives as long as the run
-        self._script.write(SCRIPT % (hosts, path))
+        self._script.write(SCRIPT % (hosts, path, post_bytes))
         self._script.flush()
         command = [
             "taskset",
