@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 from varnish_gateway_common.certificates import Certificate, Certificates, Entry, TlsSocket
@@ -14,13 +14,16 @@ from varnish_gateway_common.document import digest
 VALID: datetime.timedelta = datetime.timedelta(days=9)
 
 
-def pem(*names: str, serial: int = 1) -> bytes:
+Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+
+
+def pem(*names: str, serial: int = 1, key: Key | None = None) -> bytes:
     """A certificate that signs itself, then its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
+    key = key or ec.generate_private_key(ec.SECP256R1())
     return certificate(key, *names, serial=serial) + key_pem(key)
 
 
-def certificate(key: ec.EllipticCurvePrivateKey, *names: str, serial: int = 1) -> bytes:
+def certificate(key: Key, *names: str, serial: int = 1) -> bytes:
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
     now = datetime.datetime.now(datetime.UTC)
     builder = (
@@ -36,7 +39,7 @@ def certificate(key: ec.EllipticCurvePrivateKey, *names: str, serial: int = 1) -
     return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
-def key_pem(key: ec.EllipticCurvePrivateKey, password: bytes | None = None) -> bytes:
+def key_pem(key: Key, password: bytes | None = None) -> bytes:
     encryption = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
     return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
 

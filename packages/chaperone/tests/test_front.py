@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from certificate_authority import certificate, index, key_pem, pem
 from chaperone_rig import Rig, get
@@ -67,12 +67,12 @@ def context() -> ssl.SSLContext:
     return found
 
 
-def serial(rig: Rig, name: str | None) -> int:
+def serial(rig: Rig, name: str | None, by: ssl.SSLContext | None = None) -> int:
     """The serial number of the certificate that a client gets; 0: none, it is refused."""
     try:
         with (
             socket.create_connection((rig.address, 8443), timeout=5) as plain,
-            context().wrap_socket(plain, server_hostname=name) as tls,
+            (by or context()).wrap_socket(plain, server_hostname=name) as tls,
         ):
             found = tls.getpeercert(binary_form=True)
     except OSError:
@@ -113,6 +113,19 @@ async def test_server_names(rig: Rig) -> None:
     await rig.serve(inputs(rig, A, B, default, c=pem("c.test", serial=34), **given.pems))
     assert [serial(rig, name) for name in ("a.test", "c.test", None)] == [11, 34, 34]
     assert rig.front.reloads == 1, "for the default alone, not for its rotation"
+
+
+async def test_several_certificates_for_one_name(rig: Rig) -> None:
+    """The first; of two kinds of key, the one that the client can use."""
+    pems = {name: pem("a.test", serial=number) for name, number in (("a", 11), ("b", 22))}
+    pems["r"] = pem("a.test", serial=33, key=rsa.generate_private_key(65537, 2048))
+    entries = tuple(Entry(certificate=name, server_names=("a.test",)) for name in pems)
+    await rig.serve(inputs(rig, *entries, **pems))
+    assert serial(rig, "a.test") == 11
+    only_rsa = context()
+    only_rsa.maximum_version = ssl.TLSVersion.TLSv1_2
+    only_rsa.set_ciphers("ECDHE-RSA-AES128-GCM-SHA256")
+    assert serial(rig, "a.test", only_rsa) == 33
 
 
 async def test_versions_and_protocols_by_entry(rig: Rig) -> None:
