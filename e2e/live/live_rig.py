@@ -27,7 +27,7 @@ SOCKETS = (
 DRAIN_SECONDS = 2
 
 
-def wait_for(what: str, claim: Callable[[], bool], seconds: float = 15) -> None:
+def wait_for(what: str, claim: Callable[[], bool], seconds: float = 60) -> None:
     """Poll until the claim holds; fails with what was waited for."""
     deadline = time.monotonic() + seconds
     while not claim():

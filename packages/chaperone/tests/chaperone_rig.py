@@ -139,7 +139,7 @@ class Rig:
         text = f"vcl 4.1; backend vgw_none none; sub vcl_recv {{ return (synth({vcl})); }}"
         return Inputs(document.to_json(), Routing(version=1, gateway="default/gw").to_json(), text.encode())
 
-    async def until(self, inputs: Inputs, claim: Callable[[], object], seconds: float = 15) -> None:
+    async def until(self, inputs: Inputs, claim: Callable[[], object], seconds: float = 60) -> None:
         """Rounds, as the loop makes them, until the claim holds."""
         async with asyncio.timeout(seconds):
             await self.rounds.round(inputs)
