@@ -139,7 +139,7 @@ def types(session: nox.Session) -> None:
     for package in PACKAGES:
         run("mypy", str(package / "src"), str(package / "tests"))
     run("mypy", "--package", "e2e.cluster")
-    for folder in ("e2e/live", "bench", "examples"):
+    for folder in ("e2e/live", "e2e/integration", "bench", "examples"):
         run("mypy", folder)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from e2e.cluster.api import Api, Json, until
 from e2e.cluster.install import ECHO_IMAGE
+from e2e.cluster.layout import OPERATOR_NAMESPACE
 from e2e.cluster.pki import self_signed
 from e2e.cluster.traffic import Traffic
 
@@ -47,7 +48,7 @@ class Rig:
         )
         self.create_route(HOST)
         until("the gateway is programmed", self.is_programmed, seconds=120)
-        until("the route answers", lambda: self.ask(HOST) == 200)
+        self.wait_for_answer(HOST)
 
     @property
     def address(self) -> str:
@@ -101,6 +102,13 @@ class Rig:
 
     def pod_ids(self) -> set[str]:
         return {pod["metadata"]["uid"] for pod in self.pods()}
+
+    def operator_ids(self) -> set[str]:
+        labels = {"app.kubernetes.io/name": "varnish-gateway-operator"}
+        return {pod["metadata"]["uid"] for pod in self.api.items("Pod", OPERATOR_NAMESPACE, **labels)}
+
+    def wait_for_answer(self, host: str) -> None:
+        until(f"{host} answers", lambda: self.ask(host) == 200, seconds=90)
 
     def wait_for_pods(self, count: int) -> None:
         until(f"{count} pods", lambda: len(self.pods()) == count and self.is_settled(), seconds=120)

@@ -52,7 +52,7 @@ def test_a_killed_operator_is_missed_by_nobody(rig: Rig) -> None:
         for pod in rig.api.items("Pod", OPERATOR_NAMESPACE, **labels):
             rig.api.delete("Pod", pod["metadata"]["name"], OPERATOR_NAMESPACE, grace_seconds=0)
         rig.create_route("after-the-operator.example.com")
-        until("a new route is served", lambda: rig.ask("after-the-operator.example.com") == 200, seconds=90)
+        rig.wait_for_answer("after-the-operator.example.com")
     traffic.check(at_least=100)
 
 
