@@ -314,6 +314,26 @@ def test_what_could_not_be_written_is_told() -> None:
     assert told["message"] == "Service gw-varnish is there already, and not ours"
 
 
+def test_two_gateways_whose_objects_would_have_one_name() -> None:
+    """The older one has it; were both to write, each would undo what the other wrote."""
+    younger = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: more-varnish}
+spec: {controllerName: varnish-software.com/gateway}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: gw, namespace: default, creationTimestamp: "2026-02-01T00:00:00Z"}
+spec: {gatewayClassName: more-varnish, listeners: [{name: http, protocol: HTTP, port: 80}]}
+---
+"""
+    older = GATEWAY.replace("{name: gw}", '{name: gw-more, creationTimestamp: "2026-01-01T00:00:00Z"}')
+    both = plan(younger + older)
+    assert list(both.gateways) == [("default", "gw-more")]
+    assert programmed(both)["message"].endswith("is that of the older Gateway default/gw-more's")
+
+
 def test_nothing_is_made_again_while_nothing_changes() -> None:
     memory = Memory()
     first = translate(snapshot_of(resources_of(GATEWAY + WEB)), {}, CLUSTER, memory).gateways[KEY].owned

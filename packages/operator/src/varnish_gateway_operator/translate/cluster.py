@@ -1,6 +1,6 @@
 """What a cluster adds to a Gateway's documents: its objects, its addresses, and what stands in their way."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from varnish_gateway_common import names
@@ -10,7 +10,7 @@ from varnish_gateway_operator.resources.gateway import Infrastructure
 from varnish_gateway_operator.resources.parameters import ParametersSpec
 from varnish_gateway_operator.snapshot import Key, Snapshot
 from varnish_gateway_operator.translate.conditions import Condition, not_programmed
-from varnish_gateway_operator.translate.gateways import GatewayVerdict
+from varnish_gateway_operator.translate.gateways import GatewayVerdict, age
 from varnish_gateway_operator.translate.objects.addresses import Addresses, requested
 from varnish_gateway_operator.translate.objects.config_maps import before_in
 from varnish_gateway_operator.translate.objects.owned import Objects, objects_of
@@ -79,6 +79,21 @@ def _namespaces(standings: Sequence[Standing]) -> tuple[str, ...]:
 def _before(found: ConfigMap | None) -> Before | None:
     is_ours = found is not None and found.metadata.labels.get(names.MANAGED_BY_LABEL) == names.MANAGED_BY
     return before_in(found) if found and is_ours else None
+
+
+def name_clashes(gateways: Iterable[GatewayVerdict]) -> Mapping[Key, str]:
+    """Gateways whose objects would have the names of an older one's: `a-b` of the class `c` and `a` of `b-c`, say."""
+    owners: dict[Key, str] = {}
+    found: dict[Key, str] = {}
+    for gateway in sorted((verdict.gateway for verdict in gateways), key=age):
+        base = names.base(gateway.namespace, gateway.name, gateway.spec.gateway_class_name)
+        wanted = [(gateway.namespace, name) for name in (base, names.report_of(base))]
+        others = [owners[each] for each in wanted if each in owners]
+        if others:
+            found[gateway.key] = f"the name {base} of its objects is that of the older Gateway {others[0]}'s"
+        else:
+            owners.update(dict.fromkeys(wanted, gateway.full_name))
+    return found
 
 
 def programmed_in_cluster(programmed: Condition, objects: Objects, found: Addresses, obstacle: str | None) -> Condition:

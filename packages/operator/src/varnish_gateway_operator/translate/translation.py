@@ -13,7 +13,7 @@ from varnish_gateway_operator.resources.parameters import ParametersSpec
 from varnish_gateway_operator.snapshot import Key, Snapshot
 from varnish_gateway_operator.translate.caching import caching_statuses
 from varnish_gateway_operator.translate.certificates import GatewayCertificates, certificates_of, forget_gone
-from varnish_gateway_operator.translate.cluster import programmed_in_cluster, wanted_of
+from varnish_gateway_operator.translate.cluster import name_clashes, programmed_in_cluster, wanted_of
 from varnish_gateway_operator.translate.conditions import Condition, not_programmed
 from varnish_gateway_operator.translate.features import SUPPORTED
 from varnish_gateway_operator.translate.gateways import GatewayVerdict
@@ -65,6 +65,8 @@ class _Translated:
     programmed: Condition
     addresses: Sequence[Mapping[str, str]] | None = None
     """None: not known, as in a folder."""
+    changes_at: datetime | None = None
+    """When it would come out otherwise though nothing changed but the time."""
 
 
 def translate(
@@ -88,23 +90,34 @@ def translate(
     features = SUPPORTED if options.cluster else ()
     statuses = [class_status(verdict, features) for verdict in topology.classes.values()]
     certificates = _certificates(topology, snapshot, memory, now)
+    clashes = name_clashes(topology.gateways.values()) if options.cluster else {}
     gateways: dict[Key, GatewayPlan] = {}
-    moments = [each.changes_at for each in certificates.values() if each.changes_at]
+    moments = [each.changes_at for each in certificates.values()]
     for key, verdict in topology.gateways.items():
         seen = _Seen(
             snapshot, topology, certificates[key], standings.get(key, ()), reports.get(key, ()), obstacles.get(key)
         )
-        found = _gateway(verdict, seen, options)
-        programmed, until = memory.patience.judge(verdict.gateway, found.programmed, now)
-        found, moments = replace(found, programmed=programmed), [*moments, *filter(None, (until,))]
-        if options.cluster:
-            found = _in_cluster(verdict, found, seen, options.cluster, memory)
+        found = _translated(verdict, seen, options, memory, now)
+        if key in clashes:
+            found = replace(found, plan=None, programmed=not_programmed("Invalid", clashes[key]), addresses=())
+        moments.append(found.changes_at)
         if found.plan:
             gateways[key] = found.plan
         statuses += _gateway_statuses(verdict, found, certificates[key].listeners, attached.get(key, {}))
     statuses += [each.status for each in routes.values() if each.placed.parents or has_own_entry(each.placed.route)]
     statuses += caching_statuses(snapshot)
-    return Plan(gateways, {status_key(each.resource): each for each in statuses}, min(moments, default=None))
+    return Plan(
+        gateways, {status_key(each.resource): each for each in statuses}, min(filter(None, moments), default=None)
+    )
+
+
+def _translated(
+    verdict: GatewayVerdict, seen: _Seen, options: Options, memory: Memory, now: datetime | None
+) -> _Translated:
+    found = _gateway(verdict, seen, options)
+    programmed, until = memory.patience.judge(verdict.gateway, found.programmed, now)
+    found = replace(found, programmed=programmed, changes_at=until)
+    return _in_cluster(verdict, found, seen, options.cluster, memory) if options.cluster else found
 
 
 def _gateway_statuses(
