@@ -215,7 +215,10 @@ def run_pod(options: Options, place: Place, server: Server, log: Log) -> int:
         report = KubeReport(kube, place.namespace, place.report, log)
         found = compose(options, source, report, log, {"report": report.deliver})
         source.in_effect = lambda: found.routing_in_effect
-        return await found.run()
+        try:
+            return await found.run()
+        finally:
+            await kube.close()
 
     return _prepared(options, chaperone)
 

@@ -65,8 +65,10 @@ async def api() -> AsyncIterator[Api]:
 
 
 @pytest.fixture
-def kube(api: Api) -> KubeClient:
-    return KubeClient(Server(api.url))
+async def kube(api: Api) -> AsyncIterator[KubeClient]:
+    found = KubeClient(Server(api.url))
+    yield found
+    await found.close()
 
 
 def thing(name: str, version: int) -> Json:

@@ -60,6 +60,10 @@ class KubeClient:
         self._server = server
         self._client: httpx.AsyncClient | None = None
 
+    async def close(self) -> None:
+        if self._client:
+            await self._client.aclose()
+
     async def page(self, selection: Selection, rest: str) -> Page:
         query = _query(selection, limit=str(PAGE_OBJECTS), **{"continue": rest})
         async with self._request("GET", selection.path, query=query) as response:
