@@ -95,7 +95,7 @@ class Front:
     def __init__(self, kube: FakeKube) -> None:
         self._kube = kube
         self._listening: asyncio.Server | None = None
-        self._writers: set[asyncio.StreamWriter] = set()
+        self._exchanges: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
         self.port = 0
 
     @property
@@ -110,12 +110,16 @@ class Front:
         """As a server that dies: connections are cut."""
         assert self._listening
         self._listening.close()
-        for writer in self._writers:
+        exchanges = dict(self._exchanges)
+        for writer, exchange in exchanges.items():
             writer.transport.abort()
-        await asyncio.sleep(0)
+            exchange.cancel()
+        await asyncio.gather(*exchanges.values(), return_exceptions=True)
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.add(writer)
+        exchange = asyncio.current_task()
+        assert exchange
+        self._exchanges[writer] = exchange
         try:
             method, target, *_ = (await reader.readuntil(b"\r\n")).decode().split()
             head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
@@ -128,10 +132,10 @@ class Front:
                 writer.write(b"{}")
             else:
                 await self._answer(writer, url.path, query)
-        except (OSError, EOFError):
-            pass
+        except (OSError, EOFError, asyncio.CancelledError):
+            pass  # the client or the server is gone
         finally:
-            self._writers.discard(writer)
+            del self._exchanges[writer]
             writer.close()
 
     async def _answer(self, writer: asyncio.StreamWriter, path: str, query: Mapping[str, str]) -> None:
