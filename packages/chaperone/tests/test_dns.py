@@ -12,7 +12,16 @@ import pytest
 
 from chaperone_rig import Lines, Until
 from varnish_gateway_chaperone import dns as ours
-from varnish_gateway_chaperone.dns import Answer, DnsResolver, FakeResolver, NameWatch, ResolveError, clamped, hosts_of
+from varnish_gateway_chaperone.dns import (
+    Answer,
+    DnsResolver,
+    FakeResolver,
+    NameWatch,
+    OutwardResolver,
+    ResolveError,
+    clamped,
+    hosts_of,
+)
 from varnish_gateway_chaperone.logs import Log
 
 RECORDS = {
@@ -127,6 +136,33 @@ async def test_the_last_good_answer_outlives_its_server(watched: Watched, until:
     asked = len(watched.fake.asked)
     await until(lambda: len(watched.fake.asked) > asked)
     assert watched.names.addresses == {"a.test": ("10.0.0.1", "10.0.0.2")}
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1", "127.8.8.8", "::1", "169.254.169.254", "fe80::1", "::ffff:127.0.0.1", "::ffff:169.254.1.1"]
+)
+async def test_in_a_cluster_no_name_leads_to_the_pod_itself(address: str) -> None:
+    fake = FakeResolver({"a.test": Answer((address, "10.0.0.1"), 9)})
+    outward = OutwardResolver(fake)
+    assert await outward.resolve("a.test") == Answer(("10.0.0.1",), 9)
+    fake.answers["a.test"] = Answer((address,), 9)
+    with pytest.raises(ResolveError, match="no address but of this machine"):
+        await outward.resolve("a.test")
+
+
+async def test_a_name_that_changes_its_mind_in_a_cluster(
+    lines: Lines, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ours, "MIN_TTL_SECONDS", 0.01)
+    fake = FakeResolver({"a.test": Answer(("10.0.0.1",), 0.0)})
+    names = NameWatch(OutwardResolver(fake), lambda: None, lines.log)
+    names.want({"a.test"})
+    await until(lambda: names.addresses)
+    fake.answers["a.test"] = Answer(("127.0.0.1",), 0.0)
+    await until(lambda: lines.said("no address but of this machine"))
+    assert names.addresses == {"a.test": ("10.0.0.1",)}
+    names.want(())
+    await asyncio.sleep(0)
 
 
 async def test_a_name_that_is_not_wanted_any_more_is_forgotten(watched: Watched, until: Until) -> None:

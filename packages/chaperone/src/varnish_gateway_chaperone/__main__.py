@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from varnish_gateway_chaperone import __version__, app, logs, standalone
@@ -54,7 +55,8 @@ def _pod(parser: argparse.ArgumentParser, options: argparse.Namespace, log: logs
     except KubeError as error:
         parser.error(str(error))
     place = app.Place(namespace, options.config_map, options.report, pod.encode())
-    return app.run_pod(_processes(options), place, server, log.bind(gateway=f"{namespace}/{options.config_map}"))
+    processes = replace(_processes(options), is_in_cluster=True)
+    return app.run_pod(processes, place, server, log.bind(gateway=f"{namespace}/{options.config_map}"))
 
 
 def _processes(options: argparse.Namespace) -> app.Options:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from varnish_gateway_chaperone.dns import DnsResolver, NameWatch
+from varnish_gateway_chaperone.dns import DnsResolver, NameWatch, OutwardResolver
 from varnish_gateway_chaperone.front import Front
 from varnish_gateway_chaperone.haproxy.configuration import FrontPaths
 from varnish_gateway_chaperone.haproxy.daemon import FrontProgram, limits
@@ -55,6 +55,8 @@ class Options:
     haproxy: str | None = None
     """None: there is none, which is told when it is needed."""
     drain: DrainTimes = field(default_factory=DrainTimes)
+    is_in_cluster: bool = False
+    """Then names outside of it may not lead to the pod itself."""
 
 
 class Chaperone:
@@ -167,7 +169,8 @@ def compose(
     front_program = FrontProgram(options.haproxy, FrontPaths(options.run), options.address, front_limits)
     front = Front(front_program, log, news.set)
     serving = Serving(program, ghost, statistics, log, news.set, options.drain, front)
-    names = NameWatch(DnsResolver(), news.set, log)
+    resolver = OutwardResolver(DnsResolver()) if options.is_in_cluster else DnsResolver()
+    names = NameWatch(resolver, news.set, log)
     parts = Parts(paths, serving, front, GhostReload(ghost, paths), VclReload(paths), names, report)
     rounds = Rounds(parts, log)
     web = Web(Observer(parts, rounds, ghost, statistics).pages())

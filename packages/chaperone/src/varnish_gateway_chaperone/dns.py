@@ -1,6 +1,7 @@
 """Names outside the cluster to addresses, asked again when their TTL ends; the last good answer outlives its server."""
 
 import asyncio
+import ipaddress
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,6 +91,21 @@ class DnsResolver:
         return resolver
 
 
+class OutwardResolver:
+    """Another's answers without this machine and its link: in a cluster names are users', and what listens on loopback
+    or describes the node's cloud is not for them, at the first answer or at a later one."""
+
+    def __init__(self, resolver: Resolver) -> None:
+        self._resolver = resolver
+
+    async def resolve(self, hostname: str) -> Answer:
+        answer = await self._resolver.resolve(hostname)
+        outward = tuple(filter(is_outward, answer.addresses))
+        if not outward:
+            raise ResolveError(f"{hostname}: no address but of this machine or its link")
+        return Answer(outward, answer.ttl_seconds)
+
+
 class NameWatch:
     """The addresses of the names that are wanted, each kept fresh by a task of its own."""
 
@@ -133,6 +149,14 @@ class NameWatch:
             self.addresses[hostname] = addresses
             self._log.info("a name has addresses", name=hostname, addresses=list(addresses))
             self._on_change()
+
+
+def is_outward(text: str) -> bool:
+    """Whether an address is neither this machine's own nor its link's, however it is written."""
+    address = ipaddress.ip_address(text)
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    address = mapped or address
+    return not (address.is_loopback or address.is_link_local or address.is_unspecified)
 
 
 def clamped(ttl_seconds: float) -> float:
