@@ -54,9 +54,11 @@ class Api:
         grace = {} if grace_seconds is None else {"gracePeriodSeconds": str(grace_seconds)}
         self._ask("DELETE", f"{_path(kind, namespace)}/{name}", params=grace)
 
+    def delete_all(self, kind: str, namespace: str, **labels: str) -> None:
+        self._ask("DELETE", _path(kind, namespace), params={"labelSelector": _selector(labels)})
+
     def items(self, kind: str, namespace: str = "", **labels: str) -> list[Json]:
-        selector = ",".join(f"{name}={value}" for name, value in labels.items())
-        found = self._ask("GET", _path(kind, namespace), params={"labelSelector": selector})
+        found = self._ask("GET", _path(kind, namespace), params={"labelSelector": _selector(labels)})
         return list(found["items"])
 
     def evict(self, pod: str, namespace: str) -> bool:
@@ -86,3 +88,7 @@ def until(what: str, ask: Callable[[], Found], *, seconds: float = 60, every: fl
 
 def _path(kind: str, namespace: str) -> str:
     return "/" + PATHS[kind].format(f"namespaces/{namespace}/" if namespace else "")
+
+
+def _selector(labels: Mapping[str, str]) -> str:
+    return ",".join(f"{name}={value}" for name, value in labels.items())

@@ -29,4 +29,4 @@ def layout() -> Layout:
 def rig(built: Rig) -> Iterator[Rig]:
     until("the gateway is settled", built.is_settled)
     yield built
-    until("the gateway is settled", built.is_settled)
+    built.clear()

@@ -21,6 +21,7 @@ BACKENDS = "echo"
 SECRET = "certificate"
 USER_VCL = "user-vcl"
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
+TEMPORARY = {"temporary": "true"}
 INFRA_HASH = "varnish.io/infra-hash"
 
 
@@ -50,6 +51,10 @@ class Rig:
         until("the gateway is programmed", self.is_programmed, seconds=120)
         self.wait_for_answer(HOST)
 
+    def clear(self) -> None:
+        self.api.delete_all("HTTPRoute", NAMESPACE, **TEMPORARY)
+        until("the gateway is settled", self.is_settled)
+
     @property
     def address(self) -> str:
         addresses = self.gateway()["status"].get("addresses", [])
@@ -67,12 +72,14 @@ class Rig:
         return bool(found.get("status") == "True" and found["observedGeneration"] == gateway["metadata"]["generation"])
 
     def create_route(self, host: str, **rule: Any) -> Json:
+        """Named by the first label of the host. All but the first go when the test ends."""
+        metadata = {"name": host.partition(".")[0], "namespace": NAMESPACE}
         backends = [{"name": BACKENDS, "port": 80}]
         return self.api.create(
             {
                 "apiVersion": "gateway.networking.k8s.io/v1",
                 "kind": "HTTPRoute",
-                "metadata": {"name": host.partition(".")[0], "namespace": NAMESPACE},
+                "metadata": metadata if host == HOST else {**metadata, "labels": TEMPORARY},
                 "spec": {
                     "parentRefs": [{"name": GATEWAY}],
                     "hostnames": [host],
