@@ -26,11 +26,12 @@ def judged(*objects: Any) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def cluster() -> None:
-    """Our own kinds, and a namespace that is routed to."""
+    """Our own kinds, a namespace that is routed to, and one that warns of every pod that is not restricted."""
     for arguments in (
         ("apply", "--server-side", f"--filename={CRDS}"),
         ("wait", "--for=condition=Established", "crd", "--all"),
         ("create", "namespace", "apps"),
+        ("label", "namespace", "default", "pod-security.kubernetes.io/warn=restricted"),
     ):
         done = kubectl(*arguments)
         assert done.returncode == 0, done.stderr
