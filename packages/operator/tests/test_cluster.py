@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from fake_kube import FakeKube
 from operator_rig import GATEWAY, contents_of, route
-from varnish_gateway_common.kube.api import ForbiddenError, Json, KubeError, UnreachableError
+from varnish_gateway_common.kube.api import ForbiddenError, InvalidError, Json, KubeError, UnreachableError
 from varnish_gateway_operator.cluster import Cluster, Settings
 from varnish_gateway_operator.reconcilers import round as round_module
 from varnish_gateway_operator.translate.objects.shape import ClusterOptions
@@ -168,6 +168,51 @@ async def test_a_bug_costs_one_round(kube: FakeKube, monkeypatch: pytest.MonkeyP
             await until(lambda: any("because of a bug" in str(entry["event"]) for entry in logs))
             patched.undo()
             await until(lambda: attached(kube) == 1)
+
+
+def programmed(kube: FakeKube) -> tuple[str, str]:
+    """Reason and message."""
+    conditions = (kube.objects[GATEWAY_PATH].get("status") or {}).get("conditions", ())
+    return next(((each["reason"], each["message"]) for each in conditions if each["type"] == "Programmed"), ("", ""))
+
+
+async def test_what_stands_in_the_way_is_told_and_tried_again(kube: FakeKube) -> None:
+    path = "/api/v1/namespaces/default/services/gw-varnish"
+    kube.put({"apiVersion": "v1", "kind": "Service", "metadata": {"namespace": "default", "name": "gw-varnish"}})
+    async with operator(kube):
+        await until(lambda: "Service gw-varnish: it is there already" in programmed(kube)[1])
+        assert programmed(kube)[0] == "Invalid"
+        assert kube.sent("apply", "/deployments/"), "the rest is made"
+        assert not kube.sent("apply", "/services/")
+        kube.drop(path)
+        await until(lambda: programmed(kube)[0] != "Invalid")
+    assert kube.objects[path]["metadata"]["ownerReferences"]
+
+
+async def test_what_is_refused_is_told_and_costs_nothing_else(kube: FakeKube) -> None:
+    def refuse(verb: str, path: str) -> KubeError | None:
+        is_it = verb == "apply" and "/deployments/" in path
+        return InvalidError("spec.replicas: must be small", status=422) if is_it else None
+
+    kube.refuse = refuse
+    async with operator(kube):
+        await until(lambda: "must be small" in programmed(kube)[1] and attached(kube) == 1)
+
+
+async def test_deleted_and_edited_objects_come_back_and_a_deleted_gateways_do_not(kube: FakeKube) -> None:
+    config = "/api/v1/namespaces/default/configmaps/gw-varnish"
+    async with operator(kube):
+        await until(lambda: parents(kube))
+        made = kube.objects[config]["data"]
+        kube.put({**kube.objects[config], "data": {**made, "main.vcl": "edited"}})
+        await until(lambda: kube.objects[config]["data"] == made)
+        kube.drop(config)
+        await until(lambda: config in kube.objects and kube.objects[config]["data"] == made)
+        before = len(kube.sent("apply"))
+        kube.drop(GATEWAY_PATH)
+        kube.drop(config)
+        await until(lambda: not parents(kube))
+        assert len(kube.sent("apply")) == before
 
 
 async def test_foreign_parents_stay(kube: FakeKube) -> None:

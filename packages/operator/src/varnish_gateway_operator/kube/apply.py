@@ -78,7 +78,7 @@ class Applier:
         except NotFoundError:
             return
         if not (owner_uids(found) & owner_uids(manifest)) and not is_ours(found):
-            raise ForeignObjectError(f"{found['kind']} {manifest['metadata']['name']} is there already, and not ours")
+            raise ForeignObjectError("it is there already, and somebody else's")
 
 
 def surplus(own: Mapping[Identity, Json], kept: Collection[Identity], gateways: Collection[str]) -> list[Json]:

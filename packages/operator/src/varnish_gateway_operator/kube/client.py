@@ -33,8 +33,9 @@ _FAILURES: Final = (aiohttp.ClientError, OSError, TimeoutError, ValueError)
 class KubeClient:
     """The protocol `Kube`, and close()."""
 
-    def __init__(self, api: ApiClient) -> None:
+    def __init__(self, api: ApiClient, *, write_seconds: float = WRITE_SECONDS) -> None:
         self._api = api
+        self._write_seconds = write_seconds
 
     async def close(self) -> None:
         await self._api.close()
@@ -64,7 +65,7 @@ class KubeClient:
             raise _unreachable(error) from None
 
     async def get(self, path: str) -> Json:
-        return await self._exchange("GET", path, seconds=WRITE_SECONDS)
+        return await self._exchange("GET", path)
 
     async def create(self, path: str, content: Json) -> Json:
         return await self._exchange("POST", path, content)
@@ -92,11 +93,11 @@ class KubeClient:
         query: dict[str, str] | None = None,
         accept: str = PLAIN,
         content_type: str = PLAIN,
-        seconds: float = WRITE_SECONDS,
+        seconds: float | None = None,
     ) -> Json:
         """One question and its answer's JSON."""
         headers = {"Accept": accept, "Content-Type": content_type}
-        limits = aiohttp.ClientTimeout(total=seconds, sock_connect=CONNECT_SECONDS)
+        limits = aiohttp.ClientTimeout(total=seconds or self._write_seconds, sock_connect=CONNECT_SECONDS)
         try:
             async with self._request(method, path, query or {}, headers, body, limits) as response:
                 answer: Json = json.loads(await response.read())
