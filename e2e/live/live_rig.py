@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from chaperone_rig import QUICK_COMPILE
 from documents import Documents
 from places import own_address
 from varnish_gateway_common import names
@@ -49,7 +50,13 @@ class LiveGateway:
     @contextmanager
     def running(self, *options: str) -> Iterator["LiveGateway"]:
         """As a child of the tests; drained at the end."""
-        pod = Pod(version=1, gateway="default/gw", sockets=self.sockets, storage="malloc,64m")
+        pod = Pod(
+            version=1,
+            gateway="default/gw",
+            sockets=self.sockets,
+            storage="malloc,64m",
+            varnishd_arguments=QUICK_COMPILE,
+        )
         write_if_changed(self.state / names.POD, pod.to_json())
         self.endpoints.mkdir(parents=True)
         command = [str(Path(sys.executable).with_name("varnish-gateway-chaperone")), "run", *options]
