@@ -56,23 +56,23 @@ async def rig() -> Rig:
 
 
 async def test_written_once_with_its_time_which_moves_with_the_status_only(rig: Rig) -> None:
-    assert await rig.writer.write([rig.wanted("a")], NOW, 10) == (1, True)
-    assert await rig.writer.write([rig.wanted("a")], LATER, 10) == (0, True)
+    assert await rig.writer.write([rig.wanted("a")], NOW) == (1, True)
+    assert await rig.writer.write([rig.wanted("a")], LATER) == (0, True)
     assert rig.parents("a")[0]["conditions"][0]["lastTransitionTime"] == NOW
-    await rig.writer.write([rig.wanted("a", "False")], LATER, 10)
+    await rig.writer.write([rig.wanted("a", "False")], LATER)
     assert rig.parents("a")[0]["conditions"][0]["lastTransitionTime"] == LATER
     again = StatusWriter(rig.kube, rig.store)
-    assert await again.write([rig.wanted("a", "False")], LATER, 10) == (0, True)
+    assert await again.write([rig.wanted("a", "False")], LATER) == (0, True)
     assert len(rig.kube.writes) == 2
 
 
 async def test_who_writes_in_between_loses_nothing(rig: Rig) -> None:
     wanted = rig.wanted("a")
     rig.kube.before_write = lambda: rig.put("a", parents=[THEIRS])
-    assert await rig.writer.write([wanted], NOW, 10) == (0, True)
+    assert await rig.writer.write([wanted], NOW) == (0, True)
     assert rig.parents("a") == [THEIRS]
     assert rig.writer.conflicts == 1
-    assert await rig.writer.write([rig.wanted("a")], NOW, 10) == (1, True)
+    assert await rig.writer.write([rig.wanted("a")], NOW) == (1, True)
     assert rig.parents("a")[0] == THEIRS
     assert len(rig.parents("a")) == 2
 
@@ -80,29 +80,31 @@ async def test_who_writes_in_between_loses_nothing(rig: Rig) -> None:
 async def test_what_is_refused_is_told_and_not_sent_again_until_it_is_another(rig: Rig) -> None:
     rig.kube.refuse = lambda verb, _: InvalidError("no", status=422) if verb == "merge" else None
     for _ in range(3):
-        assert await rig.writer.write([rig.wanted("a")], NOW, 10) == (0, True)
+        assert await rig.writer.write([rig.wanted("a")], NOW) == (0, True)
     assert len(rig.kube.writes) == 1
-    await rig.writer.write([rig.wanted("a", "False")], NOW, 10)
+    await rig.writer.write([rig.wanted("a", "False")], NOW)
     assert len(rig.kube.writes) == 2
 
 
 async def test_an_object_that_is_gone_is_no_trouble(rig: Rig) -> None:
     wanted = rig.wanted("a")
     rig.kube.drop(path("a"))
-    assert await rig.writer.write([wanted], NOW, 10) == (0, True)
+    assert await rig.writer.write([wanted], NOW) == (0, True)
 
 
-async def test_some_at_a_time() -> None:
-    rig = Rig("a", "b", "c")
-    assert await rig.writer.write([rig.wanted(name) for name in "abc"], NOW, 2) == (2, False)
-    assert await rig.writer.write([rig.wanted(name) for name in "abc"], NOW, 2) == (1, True)
+async def test_until_it_is_late() -> None:
+    names = [f"r{number}" for number in range(40)]
+    rig = Rig(*names)
+    wanted = [rig.wanted(name) for name in names]
+    assert await rig.writer.write(wanted, NOW, is_late=lambda: len(rig.kube.writes) >= 30) == (30, False)
+    assert await rig.writer.write(wanted, NOW) == (10, True)
 
 
 async def test_a_server_that_has_enough_is_left_alone() -> None:
     rig = Rig(*(f"r{number}" for number in range(40)))
     rig.kube.refuse = lambda verb, _: TooManyRequestsError("later", status=429) if verb == "merge" else None
     with pytest.raises(TooManyRequestsError):
-        await rig.writer.write([rig.wanted(f"r{number}") for number in range(40)], NOW, 100)
+        await rig.writer.write([rig.wanted(f"r{number}") for number in range(40)], NOW)
     assert len(rig.kube.writes) == 1
     rig.kube.refuse = lambda verb, _: None
-    assert await rig.writer.write([rig.wanted(f"r{number}") for number in range(40)], NOW, 100) == (40, True)
+    assert await rig.writer.write([rig.wanted(f"r{number}") for number in range(40)], NOW) == (40, True)

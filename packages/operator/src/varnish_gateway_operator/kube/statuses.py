@@ -5,7 +5,7 @@ there is nothing to try again before.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -45,8 +45,10 @@ class StatusWriter:
     _refused: dict[StatusKey, Json] = field(default_factory=dict)
     """What the API server would not take: not sent again until it is another."""
 
-    async def write(self, wanted: Iterable[ObjectStatus], now: str, most: int) -> tuple[int, bool]:
-        """`most` of those that differ from what is there. How many were written, and whether that was all.
+    async def write(
+        self, wanted: Iterable[ObjectStatus], now: str, *, is_late: Callable[[], bool] = lambda: False
+    ) -> tuple[int, bool]:
+        """Those that differ from what is there, until it `is_late`. How many were written, and whether that was all.
 
         Raises KubeError when the API server is not to be had, with the rest unwritten.
         """
@@ -59,11 +61,11 @@ class StatusWriter:
                 self._settled[_key(each)] = each
             else:
                 due.append((each, status))
-        batch = _Batch(asyncio.Semaphore(AT_ONCE))
-        written = await asyncio.gather(*(self._write(*each, batch) for each in due[:most]))
+        batch = _Batch(asyncio.Semaphore(AT_ONCE), is_late)
+        written = await asyncio.gather(*(self._write(*each, batch) for each in due))
         if batch.failure:
             raise batch.failure
-        return sum(written), len(due) <= most
+        return sum(written), not batch.is_cut
 
     def forget(self, wanted: Iterable[StatusKey]) -> None:
         """Of objects that are gone."""
@@ -74,7 +76,7 @@ class StatusWriter:
 
     async def _write(self, wanted: ObjectStatus, status: Json, batch: "_Batch") -> bool:
         async with batch.gate:
-            if batch.failure:
+            if batch.is_over():
                 return False
             try:
                 self.store.accept(await self.kube.merge(_path(wanted), _patch(wanted, status)), is_news=False)
@@ -96,10 +98,16 @@ class StatusWriter:
 
 @dataclass
 class _Batch:
-    """Writes that are under way together; where one finds no API server, those that wait do not try."""
+    """Writes that are under way together; when it is late, or one finds no API server, those that wait do not try."""
 
     gate: asyncio.Semaphore
+    is_late: Callable[[], bool]
     failure: KubeError | None = None
+    is_cut: bool = False
+
+    def is_over(self) -> bool:
+        self.is_cut = self.is_cut or self.is_late()
+        return self.is_cut or self.failure is not None
 
 
 def _path(wanted: ObjectStatus) -> str:

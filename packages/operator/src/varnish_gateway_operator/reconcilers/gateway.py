@@ -34,11 +34,11 @@ class GatewayReconciler:
         await self._drop_reports(view)
         return applied + removed
 
-    async def write_statuses(self, plan: Plan, now: str, most: int) -> tuple[int, bool]:
+    async def write_statuses(self, plan: Plan, now: str) -> tuple[int, bool]:
         """How many, and whether that was all. Raises KubeError."""
         wanted = [status for key, status in plan.statuses.items() if key[0] not in httproute.KINDS]
         self.statuses.forget(plan.statuses)
-        return await self.statuses.write(wanted, now, most)
+        return await self.statuses.write(wanted, now)
 
     async def _prune(self, plan: Plan, view: View) -> Outcome:
         wanted = {identity_of(each.manifest) for gateway in plan.gateways.values() for each in gateway.owned}

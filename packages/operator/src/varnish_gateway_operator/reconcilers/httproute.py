@@ -1,5 +1,6 @@
 """The HTTPRoute reconciler: what is routed where, and what is said of it to the routes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,8 +22,8 @@ class HttpRouteReconciler:
         """routing.json, or its parts and their index. Raises KubeError."""
         return await apply_all(self.applier, "httproute", plan, view.own)
 
-    async def write_statuses(self, plan: Plan, now: str, most: int) -> tuple[int, bool]:
-        """How many, and whether that was all. Raises KubeError."""
+    async def write_statuses(self, plan: Plan, now: str, is_late: Callable[[], bool]) -> tuple[int, bool]:
+        """As many as can be until it `is_late`: how many, and whether that was all. Raises KubeError."""
         wanted = [status for key, status in plan.statuses.items() if key[0] in KINDS]
         self.statuses.forget(plan.statuses)
-        return await self.statuses.write(wanted, now, most)
+        return await self.statuses.write(wanted, now, is_late=is_late)

@@ -1,6 +1,7 @@
 """Rounds in a cluster: think about everything that is known, write what is not so yet."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,8 +21,8 @@ from varnish_gateway_operator.translate import Memory, Options, Plan, translate
 
 log = structlog.get_logger()
 
-STATUSES_AT_A_TIME: Final = 200
-"""Then it is looked whether something more urgent has changed."""
+STATUSES_SECONDS: Final = 0.5
+"""Routes' statuses are written for so long; then it is looked whether something more urgent has changed."""
 
 State = Literal["done", "more", "stuck"]
 """Nothing is left to do until something changes; there is more to be written; there is, but not now."""
@@ -58,8 +59,9 @@ class Rounds:
         if plan is None or view is not self._view or not self._is_complete or self._is_due(plan):
             plan = await self._renew(view)
         now = text_of(self.clock())
-        told, is_told = await self.gateways.write_statuses(plan, now, STATUSES_AT_A_TIME)
-        more, is_all = await self.routes.write_statuses(plan, now, STATUSES_AT_A_TIME)
+        told, is_told = await self.gateways.write_statuses(plan, now)
+        end = time.monotonic() + STATUSES_SECONDS
+        more, is_all = await self.routes.write_statuses(plan, now, lambda: time.monotonic() > end)
         if told + more:
             log.info(f"wrote the status of {counted(told + more, 'object')}")
         if not (is_told and is_all) or self._plan is None:
