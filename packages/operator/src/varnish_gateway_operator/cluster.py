@@ -199,7 +199,7 @@ class Cluster:
             rounds=self._rounds.rounds,
             round_seconds=self._rounds.seconds,
             failed_rounds=self._failed_rounds,
-            requests=self._fenced.writes,
+            writes=self._fenced.writes,
             conflicts=self._statuses.conflicts,
         )
 

@@ -26,9 +26,25 @@ class Facts:
     rounds: int = 0
     round_seconds: float = 0.0
     failed_rounds: int = 0
-    requests: Mapping[str, int] = field(default_factory=dict)
+    writes: Mapping[str, int] = field(default_factory=dict)
     """Verb -> how many writes were sent."""
     conflicts: int = 0
+
+
+GAUGES: Final = {
+    "leading": ("is_leading", "Whether this operator writes."),
+    "gateways": ("gateways", "Gateways that are served."),
+    "broken_objects": ("broken", "Objects that cannot be read."),
+    "unfollowed_sources": ("unfollowed", "Kinds that cannot be followed now."),
+}
+COUNTERS: Final = {
+    "follow_failures": ("follow_failures", "Lists and watches that failed."),
+    "rounds": ("rounds", "Translations of everything."),
+    "round_seconds": ("round_seconds", "Time that translations took."),
+    "failed_rounds": ("failed_rounds", "Rounds that were tried again."),
+    "conflicts": ("conflicts", "Statuses that somebody else wrote first."),
+}
+"""Name -> field of Facts, and what it is."""
 
 
 class _Facts(Collector):
@@ -36,24 +52,18 @@ class _Facts(Collector):
         self._facts = facts
 
     def collect(self) -> Iterable[Metric]:
-        facts = self._facts
-        yield GaugeMetricFamily(f"{PREFIX}_leading", "Whether this operator writes.", facts.is_leading)
-        yield GaugeMetricFamily(f"{PREFIX}_gateways", "Gateways that are served.", facts.gateways)
+        for name, (field_name, about) in GAUGES.items():
+            yield GaugeMetricFamily(f"{PREFIX}_{name}", about, getattr(self._facts, field_name))
+        for name, (field_name, about) in COUNTERS.items():
+            yield CounterMetricFamily(f"{PREFIX}_{name}", about, getattr(self._facts, field_name))
         objects = GaugeMetricFamily(f"{PREFIX}_objects", "Objects that are known.", labels=["kind"])
-        for kind, count in facts.objects.items():
+        for kind, count in self._facts.objects.items():
             objects.add_metric([kind], count)
         yield objects
-        yield GaugeMetricFamily(f"{PREFIX}_broken_objects", "Objects that cannot be read.", facts.broken)
-        yield GaugeMetricFamily(f"{PREFIX}_unfollowed_sources", "Kinds that cannot be followed now.", facts.unfollowed)
-        yield CounterMetricFamily(f"{PREFIX}_follow_failures", "Lists and watches that failed.", facts.follow_failures)
-        yield CounterMetricFamily(f"{PREFIX}_rounds", "Translations of everything.", facts.rounds)
-        yield CounterMetricFamily(f"{PREFIX}_round_seconds", "Time that translations took.", facts.round_seconds)
-        yield CounterMetricFamily(f"{PREFIX}_failed_rounds", "Rounds that were tried again.", facts.failed_rounds)
-        requests = CounterMetricFamily(f"{PREFIX}_writes", "Writes that were sent.", labels=["verb"])
-        for verb, count in facts.requests.items():
-            requests.add_metric([verb], count)
-        yield requests
-        yield CounterMetricFamily(f"{PREFIX}_conflicts", "Statuses that somebody else wrote first.", facts.conflicts)
+        writes = CounterMetricFamily(f"{PREFIX}_writes", "Writes that were sent.", labels=["verb"])
+        for verb, count in self._facts.writes.items():
+            writes.add_metric([verb], count)
+        yield writes
 
 
 def exposition(facts: Facts) -> bytes:
