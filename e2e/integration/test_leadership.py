@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
+from gateway_objects import gateway_of, route_of
 from operator_process import Account, Operator, apply, attached, audit_position, get, kubectl, until
-from test_operator import GATEWAY, ROUTE
 
 Begin = Callable[..., Operator]
 
@@ -18,14 +18,14 @@ def test_it_is_handed_over_at_once_and_taken_over_after_a_while(begin: Begin, na
     until("the first to lead", lambda: first.has_said("leading"))
     second = begin()
     until("the second to be up", lambda: is_listening(second.web))
-    apply(GATEWAY.format(name="gw", namespace=namespace))
+    apply(gateway_of(namespace))
     until("the Deployment", lambda: get("deployment", "gw-varnish", f"--namespace={namespace}"))
     assert second.events() == [], "who does not lead does nothing"
     began = time.monotonic()
     assert first.stop() == 0
     until("the second to lead", lambda: second.has_said("leading"), 5)
     assert time.monotonic() - began < 5
-    apply(ROUTE.format(namespace=namespace, gateway="gw", backend=namespace))
+    apply(route_of(namespace))
     until("the number of routes", lambda: attached(namespace, "gw") == 1)
 
     third = begin()
@@ -39,7 +39,7 @@ def test_it_is_handed_over_at_once_and_taken_over_after_a_while(begin: Begin, na
 def test_two_at_once_do_not_fight(begin: Begin, account: Account, namespace: str) -> None:
     since = audit_position()
     both = begin(), begin()
-    apply(GATEWAY.format(name="gw", namespace=namespace))
+    apply(gateway_of(namespace))
     until("the number of routes", lambda: attached(namespace, "gw") == 0)
     leading = [each.has_said("leading") for each in both]
     assert sorted(leading) == [False, True]
@@ -51,10 +51,7 @@ def test_two_at_once_do_not_fight(begin: Begin, account: Account, namespace: str
 def test_what_happens_while_the_api_server_is_away_is_noticed(begin: Begin, account: Account, namespace: str) -> None:
     with Way() as way:
         operator = begin(account.by_way_of(way.port))
-        apply(
-            GATEWAY.format(name="gw", namespace=namespace)
-            + ROUTE.format(namespace=namespace, gateway="gw", backend=namespace)
-        )
+        apply(gateway_of(namespace) + route_of(namespace))
         until("the number of routes", lambda: attached(namespace, "gw") == 1)
         way.cut()
         kubectl("delete", "httproute", "web", f"--namespace={namespace}")
@@ -76,7 +73,7 @@ def test_without_a_right_it_says_so_and_goes_on_when_it_has_it(begin: Begin, nam
     try:
         operator = begin()
         until("its complaint", lambda: any("Service is not followed" in each for each in operator.events()))
-        apply(GATEWAY.format(name="gw", namespace=namespace))
+        apply(gateway_of(namespace))
         time.sleep(1)
         assert attached(namespace, "gw") is None, "nothing is decided by half a view"
     finally:

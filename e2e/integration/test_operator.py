@@ -4,6 +4,7 @@ import json
 import time
 
 import pytest
+from gateway_objects import gateway_of, route_of
 from operator_process import (
     Account,
     Operator,
@@ -18,40 +19,13 @@ from operator_process import (
     until,
 )
 
-GATEWAY = """
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {{name: {name}, namespace: {namespace}}}
-spec:
-  gatewayClassName: varnish
-  listeners: [{{name: http, protocol: HTTP, port: 80}}]
----
-apiVersion: v1
-kind: Service
-metadata: {{name: web, namespace: {namespace}}}
-spec: {{ports: [{{name: http, port: 80}}]}}
----
-"""
-ROUTE = """
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {{name: web, namespace: {namespace}}}
-spec:
-  parentRefs: [{{name: {gateway}}}]
-  rules: [{{backendRefs: [{{name: web, namespace: {backend}, port: 80}}]}}]
----
-"""
-
 pytestmark = pytest.mark.usefixtures("operator")
 
 
 @pytest.fixture
 def gateway(namespace: str) -> str:
     """`gw` with one route, and all that belongs to it."""
-    apply(
-        GATEWAY.format(name="gw", namespace=namespace)
-        + ROUTE.format(namespace=namespace, gateway="gw", backend=namespace)
-    )
+    apply(gateway_of(namespace) + route_of(namespace))
     until("the Deployment", lambda: get("deployment", "gw-varnish", f"--namespace={namespace}"))
     until("the number of routes", lambda: attached(namespace, "gw") == 1)
     return namespace
@@ -96,7 +70,7 @@ def test_programmed_is_what_a_ready_pod_reports(gateway: str) -> None:
     ready = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
     kubectl("patch", "pod", pod, where, "--subresource=status", f"--patch={json.dumps(ready)}")
     until("Programmed", lambda: conditions(get("gateway", "gw", where))["Programmed"][0] == "True")
-    apply(ROUTE.format(namespace=gateway, gateway="gw", backend="elsewhere"))
+    apply(route_of(gateway, backend="elsewhere"))
     until("the route that no pod runs yet", lambda: conditions(get("gateway", "gw", where))["Programmed"][0] != "True")
 
 
@@ -132,7 +106,7 @@ def test_a_foreign_parents_status_stays(gateway: str) -> None:
     }
     patch = {"status": {"parents": [theirs, ours]}}
     kubectl("patch", "httproute", "web", where, "--subresource=status", "--type=merge", f"--patch={json.dumps(patch)}")
-    apply(ROUTE.format(namespace=gateway, gateway="gone", backend=gateway))
+    apply(route_of(gateway, gateway="gone"))
 
     def parents() -> list[dict[str, object]]:
         return list((get("httproute", "web", where) or {})["status"]["parents"])
@@ -193,11 +167,11 @@ spec: {{ports: [{{name: http, port: 80}}]}}
         found = json.loads(kubectl("get", "rolebindings", f"--namespace={elsewhere}", "--output=json"))
         return [each["metadata"]["name"] for each in found["items"]]
 
-    apply(grant + ROUTE.format(namespace=gateway, gateway="gw", backend=elsewhere))
+    apply(grant + route_of(gateway, backend=elsewhere))
     (name,) = until("the binding", bindings)
-    apply(ROUTE.format(namespace=gateway, gateway="gw", backend=gateway))
+    apply(route_of(gateway))
     until("its end", lambda: not bindings())
-    apply(ROUTE.format(namespace=gateway, gateway="gw", backend=elsewhere))
+    apply(route_of(gateway, backend=elsewhere))
     assert until("the binding again", bindings) == [name]
     kubectl("delete", "gateway", "gw", f"--namespace={gateway}")
     until("its end with the Gateway", lambda: not bindings())
@@ -214,7 +188,7 @@ def test_a_gateway_of_another_class_keeps_nothing_of_ours(gateway: str) -> None:
 def test_an_object_of_somebody_else_is_not_taken_over(namespace: str) -> None:
     where = f"--namespace={namespace}"
     kubectl("create", "configmap", "gw-varnish", where, "--from-literal=theirs=1")
-    apply(GATEWAY.format(name="gw", namespace=namespace))
+    apply(gateway_of(namespace))
 
     def programmed() -> dict[str, str]:
         return condition(get("gateway", "gw", where), "Programmed")
@@ -242,7 +216,7 @@ spec:
   parametersRef: {{group: gateway.varnish-software.com, kind: GatewayClassParameters, name: {namespace}}}
 ---
 """
-        + GATEWAY.format(name="gw", namespace=namespace).replace("varnish\n", f"{namespace}\n")
+        + gateway_of(namespace, class_name=namespace)
     )
     until(
         "the condition",

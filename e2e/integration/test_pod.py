@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from gateway_objects import gateway_of, route_of
 from operator_process import apply, get, kubectl, until
 
 from chaperone_rig import Lines, wait_until
@@ -23,27 +24,6 @@ from varnish_gateway_common.report import Report
 pytestmark = pytest.mark.usefixtures("operator")
 
 BASE = "gw-varnish"
-OBJECTS = """
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {{name: gw, namespace: {namespace}}}
-spec:
-  gatewayClassName: varnish
-  listeners: [{{name: http, protocol: HTTP, port: 80}}]
----
-apiVersion: v1
-kind: Service
-metadata: {{name: web, namespace: {namespace}}}
-spec: {{ports: [{{name: http, port: 80}}]}}
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {{name: web, namespace: {namespace}}}
-spec:
-  parentRefs: [{{name: gw}}]
-  rules: [{{backendRefs: [{{name: web, port: 80}}]}}]
----
-"""
 SLICE = """
 apiVersion: discovery.k8s.io/v1
 kind: EndpointSlice
@@ -82,7 +62,11 @@ class Pod:
 
 @pytest.fixture
 async def pod(namespace: str, tmp_path: Path) -> AsyncIterator[Pod]:
-    apply(OBJECTS.format(namespace=namespace) + SLICE.format(name="web-1", namespace=namespace, address="10.1.0.1"))
+    apply(
+        gateway_of(namespace)
+        + route_of(namespace)
+        + SLICE.format(name="web-1", namespace=namespace, address="10.1.0.1")
+    )
     where = f"--namespace={namespace}"
     until("the Deployment", lambda: get("deployment", BASE, where))
     token = tmp_path / "token"

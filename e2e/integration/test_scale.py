@@ -4,8 +4,8 @@ import asyncio
 import time
 from collections import Counter
 
+from gateway_objects import gateway_of
 from operator_process import Account, Json, Operator, apply, attached, audit_position, get, until
-from test_operator import GATEWAY
 
 from varnish_gateway_operator.kube.client import KubeClient, connect
 
@@ -56,7 +56,7 @@ async def create(kube: KubeClient, namespace: str, numbers: range) -> None:
 async def test_many_routes_at_once(operator: Operator, account: Account, namespace: str) -> None:
     kube = await connect()
     try:
-        apply(GATEWAY.format(name="gw", namespace=namespace))
+        apply(gateway_of(namespace))
         until("the Deployment", lambda: get("deployment", "gw-varnish", f"--namespace={namespace}"))
         since = audit_position()
         await create(kube, namespace, range(MANY))
