@@ -1,4 +1,4 @@
-"""`python -m bench` measures the data path and writes docs/benchmarks.md and its plot; `pass`: see passes.py."""
+"""`python -m bench` measures the data path and writes docs/benchmarks.md and its plot; `pass`, `soak`: see there."""
 
 import json
 import statistics
@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench import data_path, memory, passes, reload
+from bench import data_path, memory, passes, reload, soak
 from bench.data_path import Row
 from bench.memory import Memory
 from bench.reload import Reload
@@ -92,6 +92,8 @@ def main(arguments: list[str]) -> None:
     if arguments == ["pass"]:
         passes.main()
         return
+    if arguments[:1] == ["soak"]:
+        sys.exit(soak.main(float(arguments[1]) if arguments[1:] else 600))
     rows = list(data_path.run())
     parts = [HEAD, data_path_table(rows), memory_table(list(memory.run())), reload_table(list(reload.run()))]
     parts.append(translate_table())
