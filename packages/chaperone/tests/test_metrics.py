@@ -23,6 +23,8 @@ def test_everything_is_there() -> None:
             rules=12,
             endpoints={"ready": 4},
             requests={"forwarded": 7},
+            upstream={"opened": 3},
+            passes_directly=True,
             varnish={"MAIN.client_req": 9, "MAIN.threads": 200, "MAIN.unknown": 1},
         )
     )
@@ -34,6 +36,8 @@ def test_everything_is_there() -> None:
     assert found["varnish_gateway_rules", ""] == 12
     assert found["varnish_gateway_endpoints", "ready"] == 4
     assert found["varnish_gateway_ghost_requests_total", "forwarded"] == 7
+    assert found["varnish_gateway_upstream_total", "opened"] == 3
+    assert found["varnish_gateway_passes_directly", ""] == 1
     assert found["varnish_main_client_req_total", ""] == 9
     assert found["varnish_main_threads", ""] == 200
 

@@ -3,6 +3,7 @@
 import pytest
 
 from operator_rig import OPTIONS, snapshot
+from varnish_gateway_common import names
 from varnish_gateway_operator.packaged import vcl_parts
 from varnish_gateway_operator.resources.parameters import Passes
 from varnish_gateway_operator.snapshot import Snapshot
@@ -76,5 +77,6 @@ def test_the_class_may_decide(passes: Passes, user: str, *, is_direct: bool) -> 
 
 def test_the_direct_part_is_of_subroutines_that_hide_no_users() -> None:
     """What it defines is what makes a user's VCL refuse it."""
+    assert names.PASS_DIRECTLY in vcl_parts().direct.encode()
     subroutines = [line.split()[1] for line in vcl_parts().direct.splitlines() if line.startswith("sub ")]
     assert {passes_of(f"sub {name} {{ }}") for name in subroutines if name != "vcl_init"} == {"Fetch"}

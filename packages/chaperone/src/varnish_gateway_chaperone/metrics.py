@@ -62,6 +62,7 @@ class Facts:
     gateway: str = ""
     is_ready: bool = False
     is_draining: bool = False
+    passes_directly: bool = False
     digests: dict[str, str] = field(default_factory=dict)
     """Input -> digest of what is applied."""
     reloads: dict[str, int] = field(default_factory=dict)
@@ -74,6 +75,8 @@ class Facts:
     """State -> how many."""
     requests: dict[str, float] = field(default_factory=dict)
     """Ghost's own counters."""
+    upstream: dict[str, float] = field(default_factory=dict)
+    """Of the connections of direct passes."""
     varnish: dict[str, int] = field(default_factory=dict)
     certificate_updates: int = 0
     haproxy: dict[str, str] = field(default_factory=dict)
@@ -92,6 +95,7 @@ class _Facts(Collector):
         yield InfoMetricFamily("varnish_gateway", "What is applied.", info)
         yield _gauge("ready", "Whether a good configuration serves.", facts.is_ready)
         yield _gauge("draining", "Whether this gateway is leaving.", facts.is_draining)
+        yield _gauge("passes_directly", "Whether passes go without Varnish's fetch.", facts.passes_directly)
         yield _gauge("rules", "Rules in effect.", facts.rules)
         yield _gauge("broken_rules", "Rules that could not be compiled.", facts.broken_rules)
         yield _labelled_gauge("endpoints", "Endpoints in effect.", "state", facts.endpoints)
@@ -99,6 +103,7 @@ class _Facts(Collector):
         yield _counter("refusals", "Inputs that were refused.", "input", facts.refusals)
         yield _counter("restarts", "Processes that were started again.", "process", facts.restarts)
         yield _counter("ghost_requests", "Requests by ghost's own account.", "kind", facts.requests)
+        yield _counter("upstream", "Connections of direct passes, and what befell them.", "event", facts.upstream)
         updates = "Steps by which certificates changed without a reload."
         yield CounterMetricFamily("varnish_gateway_certificate_updates", updates, facts.certificate_updates)
         yield from _varnish(facts.varnish)

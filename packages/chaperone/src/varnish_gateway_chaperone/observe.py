@@ -5,7 +5,7 @@ from collections import Counter
 from varnish_gateway_chaperone.haproxy.runtime import HaproxyError, info, statistics
 from varnish_gateway_chaperone.metrics import CONTENT_TYPE, VARNISH_COUNTERS, VARNISH_GAUGES, Facts, exposition
 from varnish_gateway_chaperone.rounds import Parts, Rounds
-from varnish_gateway_chaperone.varnish.ghost import Ghost, GhostError
+from varnish_gateway_chaperone.varnish.ghost import Ghost, GhostError, Running
 from varnish_gateway_chaperone.varnish.statistics import Statistics, StatisticsError
 from varnish_gateway_common.web import Answer, Page
 
@@ -46,10 +46,12 @@ class Observer:
         applied, varnishd = parts.ghost.applied, parts.serving.varnishd
         running = parts.ghost.running
         endpoints = applied.endpoints if applied else {}
+        ghost = await self._ghost_now()
         return Facts(
             gateway=varnishd.pod.pod.gateway if varnishd else "",
             is_ready=self.is_ready,
             is_draining=report.is_draining,
+            passes_directly=report.passes_directly,
             digests={
                 "pod": report.pod_digest,
                 "routing": report.routing_digest,
@@ -70,7 +72,8 @@ class Observer:
             rules=running.rules if running else 0,
             broken_rules=len(report.broken_rules),
             endpoints=dict(Counter(end.state for ends in endpoints.values() for end in ends)),
-            requests=await self._requests(),
+            requests=dict(ghost.requests),
+            upstream=dict(ghost.upstream),
             varnish=await self._varnish(),
             certificate_updates=parts.front.updates,
             haproxy=await self._haproxy(),
@@ -92,11 +95,11 @@ class Observer:
             return {}
         return {row["pxname"]: row for row in rows if row["svname"] == "FRONTEND"}
 
-    async def _requests(self) -> dict[str, float]:
+    async def _ghost_now(self) -> Running:
         try:
-            return dict((await self._ghost.status()).requests)
+            return await self._ghost.status()
         except GhostError:
-            return {}
+            return Running()
 
     async def _varnish(self) -> dict[str, int]:
         try:

@@ -105,6 +105,7 @@ class Rounds:
             pod_digest=varnishd.pod.digest if varnishd else "",
             routing_digest=applied.routing.digest if applied else "",
             vcl_digest=varnishd.vcls.active_digest if varnishd else "",
+            passes_directly=varnishd.vcls.passes_directly if varnishd else False,
             certificates_digest=parts.front.certificates_digest,
             refusals=self._refusals,
             broken_rules=parts.ghost.running.broken if parts.ghost.running else (),
@@ -222,7 +223,9 @@ class Rounds:
     async def _reload_vcl(self, varnishd: Varnishd) -> None:
         begun = time.perf_counter()
         if await self.parts.vcl.apply(varnishd.vcls, self._desired.vcl, self._desired.last_good_vcl):
-            self._log.info(f"VCL {varnishd.vcls.active_digest[:4]}… is in use after {_milliseconds(begun)} ms")
+            passes = "direct" if varnishd.vcls.passes_directly else "by Varnish's fetch"
+            what = f"VCL {varnishd.vcls.active_digest[:4]}… is in use after {_milliseconds(begun)} ms"
+            self._log.info(f"{what}, passes are {passes}")
 
     def _postpone(self, what: str, reason: str, *, patience_seconds: float = PATIENCE_SECONDS) -> None:
         self._retry_seconds = self._backoff.after(0)

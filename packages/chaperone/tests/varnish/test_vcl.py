@@ -47,6 +47,12 @@ async def test_what_cannot_be_discarded_yet_goes_later(cli: FakeVarnishCli, vcls
     assert list(cli.loaded.values()) == ["three"]
 
 
+async def test_whether_passes_are_direct_is_in_the_text(vcls: Vcls) -> None:
+    for text, passes_directly in ((b"one", False), (b"sub vcl_init { vgw_router.pass_directly(); }", True)):
+        await vcls.use(text)
+        assert vcls.passes_directly is passes_directly
+
+
 def test_a_long_message_is_cut() -> None:
     message = "\n".join(f"line {number}" for number in range(100))
     assert readable(message, Path("/run/main.vcl")).splitlines()[-1] == "... and 80 more lines"

@@ -43,6 +43,9 @@ GHOST_CANDIDATE: Final = "ghost.candidate.json"
 INTERNAL_SOCKET: Final = "ghost"
 """varnishd's unix socket for what only chaperone may ask."""
 
+PASS_DIRECTLY: Final = b"vgw_router.pass_directly();"
+"""In a main.vcl whose passes are direct."""
+
 WEB_PORT: Final = 9180
 """Health, readiness and metrics of a chaperone: no listener can have this port."""
 

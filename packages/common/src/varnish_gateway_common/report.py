@@ -36,6 +36,8 @@ class Report(Document):
     """Digest of the routing.json in effect; empty before the first."""
     vcl_digest: str = ""
     """Digest of the main.vcl in effect; empty before the first."""
+    passes_directly: bool = False
+    """Whether the main.vcl in effect passes requests on without Varnish's fetch."""
     certificates_digest: str = ""
     """Digest of the certificates.json in effect; empty before the first."""
     refusals: tuple[Refusal, ...] = ()

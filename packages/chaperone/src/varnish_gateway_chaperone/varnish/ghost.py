@@ -52,6 +52,8 @@ class Running(BaseModel):
     error: str | None = None
     is_draining: bool = False
     requests: dict[str, float] = {}
+    upstream: dict[str, float] = {}
+    """Of the connections of direct passes."""
 
 
 class Ghost(Protocol):

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from varnish_gateway_chaperone.varnish.cli import Cli, CliRefusedError
+from varnish_gateway_common import names
 from varnish_gateway_common.document import digest
 
 COMPILE_SECONDS: Final = 60
@@ -29,6 +30,8 @@ class Vcls:
         self._count = 0
         self._lingering: list[str] = []
         self.active_digest = ""
+        self.passes_directly = False
+        """Whether passes go without Varnish's fetch."""
 
     async def use(self, content: bytes) -> None:
         """Compile and use. Raises VclError, CliError, and OSError when the text cannot be written."""
@@ -41,6 +44,7 @@ class Vcls:
             await self._discard([name])
             raise
         self.active_digest = digest(content)
+        self.passes_directly = names.PASS_DIRECTLY in content
         lingering, self._lingering = self._lingering, [name]
         await self._discard(lingering)
 
