@@ -65,6 +65,9 @@ def test_the_manifests_of_our_own_kinds_are_accepted(case: Path) -> None:
         ("GatewayClassParameters", "{extraVolumes: [{emptyDir: {}}]}", "extraVolumes[0].name: Required value"),
         ("GatewayClassParameters", "{podDisruptionBudget: {}}", "either minAvailable or maxUnavailable"),
         ("GatewayClassParameters", "{autoscaling: {minReplicas: 3, maxReplicas: 2}}", "must not be above maxReplicas"),
+        ("GatewayClassParameters", "{clientAddress: {trustedNetworks: [10.0.0.1/8]}}", "without host bits"),
+        ("GatewayClassParameters", "{service: {externalNetworks: ['2001:db8::1/32']}}", "without host bits"),
+        ("GatewayClassParameters", "{service: {externalNetworks: [1.2.3]}}", "must be a network"),
         ("GatewayClassParameters", "{service: {type: ExternalName}}", "Unsupported value"),
         ("GatewayClassParameters", "{servce: {}}", 'unknown field "servce"'),
         (

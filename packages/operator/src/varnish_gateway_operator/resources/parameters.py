@@ -105,8 +105,18 @@ def _network(text: str) -> str:
         raise ValueError(f"{text[:80]!r} is not a network like 10.0.0.0/8 or 2001:db8::/32 ({error})") from None
 
 
+NETWORK = r"^[0-9A-Fa-f.:]+(/[0-9]{1,3})?$"
+NETWORK_RULE = {
+    "rule": "isCIDR(self) ? cidr(self).masked().ip() == cidr(self).ip() : isIP(self)",
+    "message": "must be a network like 10.0.0.0/8 or 2001:db8::/32, without host bits",
+}
+
+SourceRange = Annotated[str, StringConstraints(pattern=NETWORK, max_length=64)]
 Network = Annotated[
-    str, StringConstraints(pattern=r"^[0-9A-Fa-f.:]+(/[0-9]{1,3})?$", max_length=64), AfterValidator(_network)
+    str,
+    StringConstraints(pattern=NETWORK, max_length=64),
+    AfterValidator(_network),
+    Field(json_schema_extra={"x-kubernetes-validations": [NETWORK_RULE]}),
 ]
 
 
@@ -121,7 +131,7 @@ class ServiceParameters(Described):
     """More labels."""
     load_balancer_class: str | None = None
     """Which load balancer, where there are several."""
-    load_balancer_source_ranges: Annotated[tuple[Network, ...], Field(max_length=256)] = ()
+    load_balancer_source_ranges: Annotated[tuple[SourceRange, ...], Field(max_length=256)] = ()
     """Who may connect, where the load balancer can tell."""
     external_traffic_policy: Literal["Cluster", "Local"] | None = None
     """Local keeps the client's address and goes only to pods on the same node."""
