@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -36,6 +36,11 @@ class ParsedRouting:
     content: bytes
     digest: str
     services: Mapping[ServiceKey, Service]
+
+    @cached_property
+    def sliced(self) -> frozenset[tuple[str, str]]:
+        """Namespace and name of the Services whose endpoints are in EndpointSlices."""
+        return frozenset((each.namespace, each.name) for each in self.services.values() if not each.external_name)
 
     @property
     def hostnames(self) -> frozenset[str]:

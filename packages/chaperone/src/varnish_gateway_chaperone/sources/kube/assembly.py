@@ -79,7 +79,9 @@ class Assembly:
         if known.is_listed(self._base) and not (awaited and is_patient):
             self._is_complete = True
         awaited += self._take_certificates(known, values, secrets, is_patient=is_patient)
-        services = _services(self._parsed) | _services(in_effect)
+        services = self._parsed.sliced if self._parsed else frozenset()
+        if in_effect and in_effect is not self._parsed:
+            services |= in_effect.sliced
         slices = _namespaces(services)
         self.wanted = frozenset({self._base, *_subjects(parts), *secrets, *slices})
         self.awaited = tuple(awaited)
@@ -105,7 +107,7 @@ class Assembly:
         except DocumentError:
             self._routing = content  # to be refused where all documents are
             return []
-        missing = sorted(str(each) for each in _namespaces(_services(self._parsed)) if not known.is_listed(each))
+        missing = sorted(str(each) for each in _namespaces(self._parsed.sliced) if not known.is_listed(each))
         if not (missing and is_patient and self._routing):
             self._routing = content
         return missing
@@ -177,11 +179,5 @@ def _secrets(values: Values, mistakes: list[str]) -> tuple[Subject, ...]:
         return ()
 
 
-def _services(routing: ParsedRouting | None) -> Services:
-    """The Services whose endpoints are in slices."""
-    services = routing.services.values() if routing else ()
-    return frozenset((each.namespace, each.name) for each in services if not each.external_name)
-
-
 def _namespaces(services: Services) -> frozenset[Subject]:
-    return frozenset(Subject("EndpointSlices", namespace) for namespace, _ in services)
+    return frozenset(Subject("EndpointSlices", namespace) for namespace in {namespace for namespace, _ in services})

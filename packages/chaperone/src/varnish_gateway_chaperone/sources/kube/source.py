@@ -70,10 +70,9 @@ class KubeSource:
 
     async def _next(self, until: float | None) -> bool:
         """Wait for news, but no longer than for what is awaited; whether there is patience left."""
-        now = time.monotonic()
-        is_waiting = until is not None and not self._is_impatient
+        left = None if until is None or self._is_impatient else max(until - time.monotonic(), 0.0)
         try:
-            async with asyncio.timeout(max(until - now, 0.0) if until is not None and is_waiting else None):
+            async with asyncio.timeout(left):
                 await self._news.wait()
             await asyncio.sleep(GATHER_SECONDS)
         except TimeoutError:
