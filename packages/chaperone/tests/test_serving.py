@@ -220,6 +220,13 @@ async def test_ghost_refuses(rig: Rig) -> None:
     assert await status_of(rig.address) == 204
 
 
+async def test_what_never_served_ends_at_once(rig: Rig) -> None:
+    await rig.until(rig.inputs("nonsense"), lambda: "vcl" in rig.refusals())
+    assert rig.serving.varnishd
+    await rig.serving.end()
+    assert not rig.lines.said("connections are cut")
+
+
 async def test_connections_that_do_not_end_are_cut_at_the_deadline(rig: Rig) -> None:
     await rig.serve(rig.inputs())
     assert await status_of(rig.address) == 200, "it accepts connections by now"

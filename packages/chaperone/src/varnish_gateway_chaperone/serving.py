@@ -254,7 +254,8 @@ class Serving:
         step = next(plan)
         while not isinstance(step, drain.Stop):
             await self._execute(step, varnishd)
-            step = plan.send(drain.Outcome(is_hastened=self.hasten.is_set() or not varnishd.is_running))
+            is_empty = not varnishd.is_running or varnishd.worker is None  # who serves nothing has nothing to drain
+            step = plan.send(drain.Outcome(is_hastened=self.hasten.is_set() or is_empty))
         if self._front:
             await self._front.stop()
         await varnishd.stop()
