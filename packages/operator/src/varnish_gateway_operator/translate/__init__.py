@@ -1,7 +1,7 @@
 """Translation: a snapshot in, a plan out. Pure: no clock, no randomness, no log, no input or output.
 
-classes, listeners -> attach -> (rules: matches, filters, backends, references) -> routing, vcl, infra -> status
-             `----> certificates (pem, tls)
+classes, listeners -> gateways -> attach -> (rules: matches, filters, backends, references) -> routing, vcl, infra
+                          `----> certificates (pem, tls)                                        -> status, objects
 """
 
 from varnish_gateway_operator.translate.certificates import CertificateMemory
