@@ -214,6 +214,7 @@ def _is_news(line: str) -> bool:
         "no SSL certificate specified",
         "Exiting Master",
         "Former worker",
+        "socketpair: Cannot transfer",  # a question to a worker that has just left
         "(Terminated)",
     )
     echo += ("workers exited", "exited with code 0")
