@@ -234,7 +234,8 @@ def conformance(session: nox.Session) -> None:
 def e2e(session: nox.Session) -> None:
     """What only a cluster shows, one cluster for all of it: nox -s e2e -- [PYTEST OPTIONS]"""
     run = workshop(session)
-    begin = cluster_command(session, *with_gateway(session), "--set=replicas=2", "e2e", "for")
+    two_of_each = ("--set=replicas=2", "--set=gatewayClass.parameters.replicas=2")
+    begin = cluster_command(session, *with_gateway(session), *two_of_each, "e2e", "for")
     run("python", *begin, str(WORKSHOP / "bin" / "pytest"), *(session.posargs or ["e2e/cluster"]))
 
 

@@ -38,6 +38,9 @@ class Api:
         context.load_cert_chain(user["client-certificate"], user["client-key"])
         self._client = httpx.Client(base_url=server["server"], verify=context, timeout=30)
 
+    def close(self) -> None:
+        self._client.close()
+
     def create(self, manifest: Mapping[str, Any]) -> Json:
         namespace = manifest["metadata"].get("namespace", "")
         return self._ask("POST", _path(manifest["kind"], namespace), json=manifest)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,11 @@ from e2e.cluster.rig import Rig
 
 
 @pytest.fixture(scope="session")
-def built() -> Rig:
-    rig = Rig(Api())
-    rig.build()
-    return rig
+def built() -> Iterator[Rig]:
+    with closing(Api()) as api:
+        rig = Rig(api)
+        rig.build()
+        yield rig
 
 
 @pytest.fixture(scope="session")
