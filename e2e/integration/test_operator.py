@@ -22,6 +22,12 @@ from operator_process import (
 pytestmark = pytest.mark.usefixtures("operator")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def began() -> int:
+    """Where the audit log was."""
+    return audit_position()
+
+
 @pytest.fixture
 def gateway(namespace: str) -> str:
     """`gw` with one route, and all that belongs to it."""
@@ -66,12 +72,16 @@ def test_programmed_is_what_a_ready_pod_reports(gateway: str) -> None:
     report = report_of(pods[0], config["data"])
     kubectl("patch", "configmap", "gw-varnish-report", where, "--type=merge", f"--patch={data(pod, report)}")
     until("the report's effect", lambda: "not" in condition(get("gateway", "gw", where), "Programmed")["message"])
-    assert conditions(get("gateway", "gw", where))["Programmed"][0] != "True", "the pod is not ready"
+
+    def programmed() -> tuple[str, str]:
+        return conditions(get("gateway", "gw", where))["Programmed"]
+
+    assert programmed()[0] != "True", "the pod is not ready"
     ready = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
     kubectl("patch", "pod", pod, where, "--subresource=status", f"--patch={json.dumps(ready)}")
-    until("Programmed", lambda: conditions(get("gateway", "gw", where))["Programmed"][0] == "True")
+    until("Programmed", lambda: programmed()[0] == "True")
     apply(route_of(gateway, backend="elsewhere"))
-    until("the route that no pod runs yet", lambda: conditions(get("gateway", "gw", where))["Programmed"][0] != "True")
+    until("what is said of a change that nobody takes up", lambda: programmed()[0] != "True", 15)
 
 
 def report_of(pod: dict, documents: dict[str, str]) -> dict[str, object]:  # type: ignore[type-arg]
@@ -233,11 +243,27 @@ spec: {{replicas: 3}}
     assert made
     assert made["spec"]["replicas"] == 3
     kubectl("delete", "gateway", "gw", where)
-    kubectl("delete", "gatewayclass", namespace)
+    kubectl("delete", "gatewayclass,gatewayclassparameters", namespace)
+
+
+def test_a_secret_of_the_wrong_type_is_told(namespace: str) -> None:
+    where = f"--namespace={namespace}"
+    kubectl("create", "secret", "generic", "key", where, "--from-literal=tls.key=1", "--from-literal=tls.crt=1")
+    https = "{name: https, protocol: HTTPS, port: 443, tls: {certificateRefs: [{name: key}]}}"
+    apply(gateway_of(namespace).replace("port: 80}]", f"port: 80}}, {https}]", 1))
+
+    def resolved() -> str:
+        listeners = ((get("gateway", "gw", where) or {}).get("status") or {}).get("listeners") or ()
+        found = next((condition({"status": each}, "ResolvedRefs") for each in listeners if each["name"] == "https"), {})
+        return str(found.get("message", ""))
+
+    until("the condition", lambda: f"no Secret {namespace}/key of type kubernetes.io/tls" in resolved())
 
 
 def test_nothing_is_written_without_a_reason(operator: Operator, account: Account, gateway: str) -> None:
     """A settled cluster, an edit that means nothing to us, and a restart."""
+    others = f"--field-selector=metadata.name!={gateway}"
+    until("the namespaces of other tests to be gone", lambda: "test-" not in kubectl("get", "namespaces", others), 60)
     kubectl("annotate", "gateway", "gw", f"--namespace={gateway}", "note=1")
     until("the rounds to end", lambda: is_quiet(account), 30)
     since = audit_position()
@@ -257,7 +283,8 @@ def is_quiet(account: Account) -> bool:
     return not account.writes(since)
 
 
-def test_every_right_suffices(account: Account) -> None:
-    """Comes last: of all that was asked, nothing was forbidden."""
-    refused = [each for each in account.requests() if each["responseStatus"]["code"] in (401, 403)]
+def test_every_right_suffices(account: Account, began: int) -> None:
+    """Comes last: of all that was asked here, nothing was forbidden."""
+    refused = [each for each in account.requests(began) if each["responseStatus"]["code"] in (401, 403)]
+    # A namespace may end before we hear of it.
     assert [each["requestURI"] for each in refused if "terminat" not in each["responseStatus"].get("message", "")] == []

@@ -215,6 +215,18 @@ async def test_deleted_and_edited_objects_come_back_and_a_deleted_gateways_do_no
         assert len(kube.sent("apply")) == before
 
 
+async def test_what_is_being_deleted_is_not_repaired(kube: FakeKube) -> None:
+    config = "/api/v1/namespaces/default/configmaps/gw-varnish"
+    async with operator(kube):
+        await until(lambda: parents(kube))
+        namespace = {"name": "default", "deletionTimestamp": "2026-01-01T00:00:00Z"}
+        kube.put({"apiVersion": "v1", "kind": "Namespace", "metadata": namespace})
+        kube.drop(config)
+        kube.drop(ROUTE_PATH)
+        await until(lambda: attached(kube) == 0)
+        assert config not in kube.objects
+
+
 async def test_foreign_parents_stay(kube: FakeKube) -> None:
     theirs = {"controllerName": "example.com/theirs", "parentRef": {"name": "x"}, "conditions": []}
     kube.put({**kube.objects[ROUTE_PATH], "status": {"parents": [theirs]}})

@@ -29,7 +29,7 @@ class GatewayReconciler:
 
     async def write_objects(self, plan: Plan, view: View) -> Outcome:
         """All that the plan wants of objects, and nothing else. Raises KubeError."""
-        applied = await apply_all(self.applier, "gateway", plan, view.own)
+        applied = await apply_all(self.applier, "gateway", plan, view)
         removed = await self._prune(plan, view)
         await self._drop_reports(view)
         return applied + removed

@@ -20,7 +20,7 @@ class HttpRouteReconciler:
 
     async def write_objects(self, plan: Plan, view: View) -> Outcome:
         """routing.json, or its parts and their index. Raises KubeError."""
-        return await apply_all(self.applier, "httproute", plan, view.own)
+        return await apply_all(self.applier, "httproute", plan, view)
 
     async def write_statuses(self, plan: Plan, now: str, is_late: Callable[[], bool]) -> tuple[int, bool]:
         """As many as can be until it `is_late`: how many, and whether that was all. Raises KubeError."""

@@ -163,7 +163,7 @@ def _secret(target: Target, verdict: ListenerVerdict, references: References) ->
         return found, f"no ReferenceGrant in {target.namespace} permits {target}"
     if found == "InvalidKind":
         return "InvalidCertificateRef", f"{target.group or 'core'}/{target.kind} is not a Secret"
-    return "InvalidCertificateRef", f"{target} does not exist"
+    return "InvalidCertificateRef", f"there is no {target} of type {TLS_SECRET}"
 
 
 def _known(secret: Secret, memory: CertificateMemory) -> KnownSecret:
