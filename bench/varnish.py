@@ -28,6 +28,8 @@ class Varnish:
     """ghost.json, for a VCL that imports ghost."""
     cpu: int = 1
     """What is measured has processor 0 for itself; backends and load share the other one."""
+    arguments: tuple[str, ...] = ()
+    """Further ones."""
 
     def __enter__(self) -> Self:
         self._folder = tempfile.TemporaryDirectory(prefix="vgw-bench-")
@@ -47,7 +49,7 @@ class Varnish:
         ]
         command += ["-a", f"http-{self.port}={self.address}:{self.port}", "-s", "malloc,64m"]
         command += ["-a", f"ghost={folder / 'ghost.sock'},mode=600"]
-        command += ["-p", f"vmod_path={VMOD_PATH}", "-p", "vcc_feature=-err_unref"]
+        command += ["-p", f"vmod_path={VMOD_PATH}", "-p", "vcc_feature=-err_unref", *self.arguments]
         self._process = subprocess.Popen(
             command,
             env=os.environ | {"VARNISH_GATEWAY_GHOST_FOLDER": str(folder)},
