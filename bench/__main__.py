@@ -1,4 +1,4 @@
-"""`python -m bench` measures the data path and writes docs/benchmarks.md and its plot; `pass`, `soak`, `tls`: see there."""
+"""`python -m bench` measures the data path and writes docs/benchmarks.md and its plot; pass, soak, tls: see there."""
 
 import json
 import statistics

@@ -160,7 +160,7 @@ class Fronts:
 
     def configuration(self, port: int, connections: int) -> str:
         socket = PodSocket(name=SOCKET, port=port, protocol="HTTPS", front="proxy")
-        limits = Limits(threads=1, connections=connections)
+        limits = Limits(threads=1, connections=connections, sockets=2 * connections)
         pod = Pod(version=1, gateway="default/gw", sockets=(socket,))
         text = configuration(pod, self.paths, self.address, limits, with_default=(SOCKET,))
         return text.replace(str(self.paths.runtime_socket), str(self.folder / f"{port}.sock"))

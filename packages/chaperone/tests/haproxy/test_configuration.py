@@ -1,6 +1,7 @@
 """haproxy.cfg: golden files (BLESS=1 accepts), and what must never get into it."""
 
 import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from varnish_gateway_chaperone.haproxy.configuration import (
     certificate_list,
     configuration,
 )
+from varnish_gateway_chaperone.haproxy.daemon import limits
 from varnish_gateway_common.certificates import Entry
 from varnish_gateway_common.files import write_if_changed
 from varnish_gateway_common.pod import Pod, PodSocket
@@ -77,3 +79,12 @@ def test_a_hostile_name_of_a_file_or_socket(name: str) -> None:
 def test_a_run_directory_that_does_not_do(run: str) -> None:
     with pytest.raises(ConfigurationError):
         configuration(pod(HTTPS), FrontPaths(Path(run)), "::1", Limits())
+
+
+@pytest.mark.parametrize("files", [1_024, 20_000, 1_048_576, resource.RLIM_INFINITY])
+def test_what_may_be_open_bounds_clients_and_sockets(monkeypatch: pytest.MonkeyPatch, files: int) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (files, files))
+    found = limits(30)
+    assert found.connections <= 20_000
+    assert 2 * found.connections <= found.sockets
+    assert files < 0 or found.sockets <= files - 500

@@ -43,7 +43,7 @@ async def served(lines: Lines) -> AsyncIterator[tuple[str, Counting]]:
     with tempfile.TemporaryDirectory(prefix="vgw-") as folder:
         paths, found, counting = FrontPaths(Path(folder)), own_address(), Counting()
         pod = Pod(version=1, gateway="default/gw", sockets=(H2C,))
-        front = FrontProgram(program("VARNISH_GATEWAY_HAPROXY"), paths, found, Limits(connections=100))
+        front = FrontProgram(program("VARNISH_GATEWAY_HAPROXY"), paths, found, Limits(connections=100, sockets=1000))
         async with await asyncio.start_unix_server(counting, paths.varnishd(H2C.name)):
             haproxy = await front.start(ParsedPod(pod.to_json(), pod, ""), Tls(), lines.log)
             yield found, counting

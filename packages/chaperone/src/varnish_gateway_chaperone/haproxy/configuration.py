@@ -30,6 +30,10 @@ CIPHERSUITES: Final = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA2
 CURVES: Final = "X25519:P-256:P-384"
 
 
+KEPT_CONNECTIONS: Final = 8
+"""What one client may keep open to varnishd between its requests: HTTP/2 asks for several things at once."""
+
+
 class ConfigurationError(Exception):
     """What HAProxy cannot be given, for want of a name or path that is safe."""
 
@@ -42,6 +46,8 @@ class Limits:
     connections: int = 20_000
     drain_seconds: float = 30.0
     has_ipv6: bool = True
+    sockets: int = 180_000
+    """Of clients, and what they keep open to varnishd."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +112,7 @@ def configuration(
         check_name(socket.name)
     addresses = ("0.0.0.0", *(["::"] if limits.has_ipv6 else [])) if not address else (address,)  # noqa: S104
     pairs = (_pair(socket, paths, addresses, is_strict=socket.name not in with_default) for socket in sockets)
-    return "\n".join([_global(paths, limits), _DEFAULTS, *pairs])
+    return "\n".join([_global(paths, limits), _defaults(limits), *pairs])
 
 
 def certificate_list(entries: tuple[Entry, ...], paths: FrontPaths) -> str:
@@ -151,7 +157,8 @@ def _global(paths: FrontPaths, limits: Limits) -> str:
 global
     stats socket {paths.runtime_socket} mode 600 level admin expose-fd listeners
     nbthread {limits.threads}
-    maxconn {limits.connections}
+    # HAProxy opens twice as many sockets: the frontends take fewer clients, so that what these keep has room.
+    maxconn {limits.sockets // 2}
     hard-stop-after {max(round(limits.drain_seconds * 1000), 1)}ms
     # varnishd is the one that counts: 32 KiB of fields, 64 of them. Here is room for them, and for an HTTP/2 client's
     # cookies, which come in pieces.
@@ -172,13 +179,14 @@ global
 """
 
 
-_DEFAULTS: Final = """\
+def _defaults(limits: Limits) -> str:
+    return f"""\
 defaults
     mode http
+    maxconn {limits.connections}
     option idle-close-on-response
     option http-ignore-probes
-    # What one client may keep open to varnishd between its requests: HTTP/2 asks for several things at once.
-    max-session-srv-conns 16
+    max-session-srv-conns {KEPT_CONNECTIONS}
     timeout client-hs 10s
     timeout http-request 10s
     # A little before varnishd's own 60 s: it must not close a connection that gets a request just then.

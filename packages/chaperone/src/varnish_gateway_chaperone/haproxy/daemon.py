@@ -11,6 +11,7 @@ from typing import Final
 
 from varnish_gateway_chaperone.haproxy.certificates import ParsedCertificates, Tls, parse_certificates
 from varnish_gateway_chaperone.haproxy.configuration import (
+    KEPT_CONNECTIONS,
     ConfigurationError,
     FrontPaths,
     Limits,
@@ -166,7 +167,9 @@ def limits(drain_seconds: float) -> Limits:
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     connections = MAX_CONNECTIONS if files < 0 else max(min(MAX_CONNECTIONS, (files - 500) // 3), 100)
     has_ipv6 = Path("/proc/net/if_inet6").exists()
-    return Limits(min(_processors(), MAX_THREADS), connections, drain_seconds, has_ipv6)
+    wanted = connections * (1 + KEPT_CONNECTIONS)
+    sockets = wanted if files < 0 else max(min(wanted, files - 500), 2 * connections)
+    return Limits(min(_processors(), MAX_THREADS), connections, drain_seconds, has_ipv6, sockets)
 
 
 def _processors() -> int:
