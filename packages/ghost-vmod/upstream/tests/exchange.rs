@@ -10,7 +10,7 @@ use std::{
 };
 
 use ghost_upstream::{Error, Framing, Stage};
-use support::{Pieces, QUICK, backend, body_of, get, read_exactly, read_head, request, says, upstreams};
+use support::{PATIENT, Pieces, QUICK, backend, body_of, get, read_exactly, read_head, request, says, upstreams};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -34,7 +34,7 @@ fn what_the_backend_says_about_the_answer_is_told() {
         says(b"HTTP/1.1 404 Nothing here\r\nA: b\r\nConnection: keep-alive\r\nETag: \"x\"\r\nContent-Length: 2\r\n\r\nno", false),
     );
     let upstreams = upstreams();
-    let mut response = upstreams.get(address).exchange(&request("GET", Framing::Nothing), None, QUICK).unwrap();
+    let mut response = upstreams.get(address).exchange(&request("GET", Framing::Nothing), None, PATIENT).unwrap();
     assert_eq!((response.status(), response.reason(), response.content_length()), (404, &b"Nothing here"[..], Some(2)));
     assert_eq!(response.fields().collect::<Vec<_>>(), [(&b"A: b"[..], 1), (b"ETag: \"x\"", 4)]);
     assert_eq!(body_of(&mut response), Ok(b"no".to_vec()));
@@ -56,7 +56,7 @@ fn bodies_of_every_kind() {
         let upstreams = upstreams();
         for _ in 0..2 {
             let mut response =
-                upstreams.get(address).exchange(&request(method, Framing::Nothing), None, QUICK).unwrap();
+                upstreams.get(address).exchange(&request(method, Framing::Nothing), None, PATIENT).unwrap();
             assert_eq!(body_of(&mut response), Ok(body.as_bytes().to_vec()));
         }
         assert_eq!(seen.load(Ordering::SeqCst) == 1, reuses, "{}", String::from_utf8_lossy(answer));
@@ -80,7 +80,7 @@ fn uploads_with_a_length_and_chunked() {
     for framing in [Framing::Length(11), Framing::Chunked, Framing::Length(11)] {
         let mut upload = Pieces::new([&b"hello"[..], b"", b" world"]);
         let mut response =
-            upstreams.get(address).exchange(&request("POST", framing), Some(&mut upload), QUICK).unwrap();
+            upstreams.get(address).exchange(&request("POST", framing), Some(&mut upload), PATIENT).unwrap();
         assert_eq!(body_of(&mut response), Ok(b"ok".to_vec()));
     }
     assert_eq!(seen.load(Ordering::SeqCst), 1);
@@ -99,7 +99,7 @@ fn a_large_body_comes_whole_through_one_buffer() {
         }
     });
     let upstreams = upstreams();
-    let mut response = upstreams.get(address).exchange(&request("GET", Framing::Nothing), None, QUICK).unwrap();
+    let mut response = upstreams.get(address).exchange(&request("GET", Framing::Nothing), None, PATIENT).unwrap();
     let mut read = 0;
     loop {
         let piece = response.next_piece().unwrap();
@@ -129,8 +129,10 @@ fn a_backend_that_answers_early_is_heard() {
     let upstreams = upstreams();
     let piece = vec![0; 1 << 20];
     let mut upload = Pieces::new((0..64).map(|_| &piece[..]));
-    let mut response =
-        upstreams.get(address).exchange(&request("POST", Framing::Length(64 << 20)), Some(&mut upload), QUICK).unwrap();
+    let mut response = upstreams
+        .get(address)
+        .exchange(&request("POST", Framing::Length(64 << 20)), Some(&mut upload), PATIENT)
+        .unwrap();
     assert!(response.is_upload_cut());
     assert!(upload.taken < 64);
     assert_eq!((response.status(), body_of(&mut response)), (413, Ok(b"large".to_vec())));
@@ -150,10 +152,10 @@ fn a_body_that_is_late_is_not_waited_for_before_its_time() {
         }
     });
     let upstreams = upstreams();
-    let mut response = upstreams.get(address).exchange(&request("GET", Framing::Nothing), None, QUICK).unwrap();
+    let mut response = upstreams.get(address).exchange(&request("GET", Framing::Nothing), None, PATIENT).unwrap();
     assert_eq!(response.is_ready(), Ok(false));
     drop(response);
-    let mut response = upstreams.get(address).exchange(&request("GET", Framing::Nothing), None, QUICK).unwrap();
+    let mut response = upstreams.get(address).exchange(&request("GET", Framing::Nothing), None, PATIENT).unwrap();
     assert_eq!(body_of(&mut response), Ok(b"ok".to_vec()));
     assert_eq!(response.is_ready(), Ok(true));
 }
@@ -194,7 +196,7 @@ fn deadlines_are_kept() {
             .exchange(&request("GET", Framing::Nothing), None, deadlines)
             .and_then(|mut response| body_of(&mut response));
         assert_eq!(outcome, Err(Error::Timeout(stage)));
-        assert!(start.elapsed() < Duration::from_millis(900), "{stage:?} took {:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(5), "{stage:?} took {:?}", start.elapsed());
     }
     assert_eq!(upstreams.counters().timed_out.get(), 4);
     assert_eq!(upstreams.counters().opened.get(), upstreams.counters().closed.get());
@@ -211,7 +213,7 @@ fn idle_connections_are_reaped_and_those_of_gone_addresses_closed() {
     assert_eq!((upstreams.counters().closed.get(), upstreams.counters().reaped.get()), (1, 1));
 
     let upstream = upstreams.get(address);
-    let mut under_way = upstream.exchange(&request("GET", Framing::Nothing), None, QUICK).unwrap();
+    let mut under_way = upstream.exchange(&request("GET", Framing::Nothing), None, PATIENT).unwrap();
     upstreams.retain(|_| false);
     assert_eq!(body_of(&mut under_way), Ok(b"ok".to_vec()));
     assert_eq!(upstreams.counters().closed.get(), 2);

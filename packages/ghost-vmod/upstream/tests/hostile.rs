@@ -10,7 +10,7 @@ use std::{
 };
 
 use ghost_upstream::{Error, Framing};
-use support::{Pieces, QUICK, backend, body_of, get, read_head, request, says, upstreams};
+use support::{PATIENT, Pieces, backend, body_of, get, read_head, request, says, upstreams};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -81,7 +81,7 @@ fn a_reset_ends_no_body_that_has_no_length() {
         rustix::net::sockopt::set_socket_linger(socket.get_ref(), Some(Duration::ZERO)).unwrap();
     });
     let upstreams = upstreams();
-    let mut response = upstreams.get(address).exchange(&request("GET", Framing::Nothing), None, QUICK).unwrap();
+    let mut response = upstreams.get(address).exchange(&request("GET", Framing::Nothing), None, PATIENT).unwrap();
     assert_eq!(body_of(&mut response), Err(Error::Closed));
     assert_eq!(response.next_piece(), Err(Error::Closed), "it stays an error");
 }
@@ -149,7 +149,7 @@ fn only_what_may_be_repeated_is() {
         let mut upload = Pieces::new([&b"a"[..]]);
         let upload: Option<&mut dyn ghost_upstream::Upload> =
             if framing == Framing::Nothing { None } else { Some(&mut upload) };
-        let outcome = upstreams.get(address).exchange(&request(method, framing), upload, QUICK);
+        let outcome = upstreams.get(address).exchange(&request(method, framing), upload, PATIENT);
         let status = outcome.map(|response| response.status());
         assert_eq!(status, if is_repeated { Ok(200) } else { Err(Error::Closed) }, "{method}");
         assert_eq!(seen.load(Ordering::SeqCst), if is_repeated { 2 } else { 1 }, "{method}");
@@ -178,12 +178,12 @@ fn a_client_that_breaks_off_leaves_no_request_that_looks_whole() {
     let upstreams = upstreams();
     for framing in [Framing::Length(10), Framing::Chunked] {
         let mut upload = Pieces { is_whole: false, ..Pieces::new([&b"half"[..]]) };
-        let outcome = upstreams.get(address).exchange(&request("POST", framing), Some(&mut upload), QUICK);
+        let outcome = upstreams.get(address).exchange(&request("POST", framing), Some(&mut upload), PATIENT);
         assert_eq!(outcome.map(|response| response.status()), Err(Error::Upload));
     }
     // More than was announced is as wrong.
     let mut upload = Pieces::new([&b"too much"[..]]);
-    let outcome = upstreams.get(address).exchange(&request("POST", Framing::Length(3)), Some(&mut upload), QUICK);
+    let outcome = upstreams.get(address).exchange(&request("POST", Framing::Length(3)), Some(&mut upload), PATIENT);
     assert_eq!(outcome.map(|response| response.status()), Err(Error::Upload));
     assert_eq!(upstreams.counters().opened.get(), upstreams.counters().closed.get());
 }
@@ -194,7 +194,7 @@ fn a_response_that_is_dropped_half_way_closes_the_connection() {
     let upstreams = upstreams();
     for _ in 0..2 {
         let upstream = upstreams.get(address);
-        let mut response = upstream.exchange(&request("GET", Framing::Nothing), None, QUICK).unwrap();
+        let mut response = upstream.exchange(&request("GET", Framing::Nothing), None, PATIENT).unwrap();
         assert_eq!(response.next_piece().map(|piece| piece.is_last), Ok(false));
     }
     assert_eq!(seen.load(Ordering::SeqCst), 2);

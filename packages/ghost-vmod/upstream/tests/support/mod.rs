@@ -66,6 +66,15 @@ pub fn upstreams() -> Upstreams<TcpConnect> {
     Upstreams::new(TcpConnect, PoolLimits::default())
 }
 
+/// For what must come: a machine may be busy with other things.
+pub const PATIENT: Deadlines = Deadlines {
+    connect: Duration::from_secs(10),
+    first_byte: Duration::from_secs(10),
+    between_bytes: Duration::from_secs(10),
+    total: None,
+};
+
+/// For what must not come.
 pub const QUICK: Deadlines = Deadlines {
     connect: Duration::from_secs(2),
     first_byte: Duration::from_millis(300),
@@ -82,7 +91,7 @@ pub fn request(method: &str, framing: Framing) -> RequestHead {
 }
 
 pub fn get(upstream: &Arc<Upstream<TcpConnect>>) -> Result<Vec<u8>, Error> {
-    body_of(&mut upstream.exchange(&request("GET", Framing::Nothing), None, QUICK)?)
+    body_of(&mut upstream.exchange(&request("GET", Framing::Nothing), None, PATIENT)?)
 }
 
 pub fn body_of(response: &mut Response<TcpConnect>) -> Result<Vec<u8>, Error> {
