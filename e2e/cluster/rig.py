@@ -110,9 +110,18 @@ class Rig:
     def pod_ids(self) -> set[str]:
         return {pod["metadata"]["uid"] for pod in self.pods()}
 
+    def operators(self) -> list[Json]:
+        return self.api.items("Pod", OPERATOR_NAMESPACE, **{"app.kubernetes.io/name": "varnish-gateway-operator"})
+
     def operator_ids(self) -> set[str]:
-        labels = {"app.kubernetes.io/name": "varnish-gateway-operator"}
-        return {pod["metadata"]["uid"] for pod in self.api.items("Pod", OPERATOR_NAMESPACE, **labels)}
+        return {pod["metadata"]["uid"] for pod in self.operators()}
+
+    def kill_operators(self) -> set[str]:
+        """All of them at once; who they were."""
+        pods = self.operators()
+        for pod in pods:
+            self.api.delete("Pod", pod["metadata"]["name"], OPERATOR_NAMESPACE, grace_seconds=0)
+        return {pod["metadata"]["uid"] for pod in pods}
 
     def wait_for_answer(self, host: str) -> None:
         until(f"{host} answers", lambda: self.ask(host) == 200, seconds=90)
