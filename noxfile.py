@@ -167,9 +167,9 @@ def build(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure, and write docs/benchmarks.md and its plot; `-- pass`: passes beside other proxies; `-- tls`: HTTPS."""
+    """Measure, and write docs/benchmarks: nox -s bench -- [PART ...]; `-- pass`: beside other proxies; `-- tls`: HTTPS."""
     environment = programs(session)
-    needed = ("hitch", "nginx", "nghttp2-client") if session.posargs[:1] == ["tls"] else ("wrk",)
+    needed = ("hitch", "nginx", "nghttp2-client") if session.posargs[:1] == ["tls"] else ("wrk", "valgrind")
     session.run(str(TOOLCHAIN / "apt-install.sh"), *needed, external=True)
     if session.posargs == ["pass"]:
         session.run(str(TOOLCHAIN / "apt-install.sh"), "nginx", external=True)

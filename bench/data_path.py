@@ -4,70 +4,69 @@ import statistics
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 from bench.document import ghost
 from bench.load import Load, Wrk
+from bench.plain import ADDRESS, BACKEND_PORT, BACKEND_VCL, BARE, EQUAL
+from bench.table import DOCS, table
 from bench.varnish import Varnish
 from varnish_gateway_operator.packaged import vcl_parts
 from varnish_gateway_operator.translate.vcl import concatenated
 
-ADDRESS = "127.30.0.1"
-BACKEND_PORT, PLAIN_PORT, GHOST_PORT = 18000, 18001, 18080
+BARE_PORT, EQUAL_PORT, GHOST_PORT = 18001, 18002, 18080
 SIZES = (10, 1_000, 10_000)
-ROUNDS = 21
+ROUNDS = 7
 SECONDS = 1
-
-# The backend is a varnishd that answers everything itself: fast, and no other program to install.
-BACKEND_VCL = """
-vcl 4.1;
-backend default none;
-sub vcl_recv { return (synth(200)); }
-sub vcl_synth { set resp.http.Content-Type = "text/plain"; set resp.body = "0123456789abcdef"; return (deliver); }
-"""
-
-# What somebody would write by hand for one host of each kind.
-PLAIN_VCL = f"""
-vcl 4.1;
-backend default {{ .host = "{ADDRESS}"; .port = "{BACKEND_PORT}"; }}
-sub vcl_recv {{
-    if (req.http.host !~ "^host-[0-9]+\\.example\\.com$") {{ return (synth(404)); }}
-    if (req.url ~ "^/redirect(/|$)") {{ return (synth(301)); }}
-    if (req.url ~ "^/page(/|$)") {{ return (pass); }}
-    return (synth(404));
-}}
-sub vcl_synth {{
-    if (resp.status == 301) {{ set resp.http.Location = "http://note.example.com" + req.url; }}
-    set resp.http.Content-Type = "text/plain; charset=utf-8";
-    set resp.body = "" + resp.status + " " + resp.reason + {{"
-"}};
-    return (deliver);
-}}
-"""
-
 KINDS = {"pass": "/page", "synth (404)": "/nothing", "redirect": "/redirect"}
+
+TEXT = """# What ghost adds to a request
+
+CPU of varnishd's child, user and system, for each request, from its own clock; wrk with random hosts and a browser's
+usual fields over 32 connections, on the other processor. All three varnishds run at once and are measured in turn; the
+ratios are medians over {rounds} turns of {seconds} s, with their quartiles.
+
+*bare* is hand-written VCL that routes one kind of host and does nothing else; *equal* does for the client and the
+backend what ghost does: checks Host and target, replaces X-Forwarded-* and X-Gateway-* (bench/plain.py). Neither grows
+with the number of routes, as a VCL that somebody wrote for so many would. All passes go through Varnish's own fetch
+(`passes: Fetch`): what ghost's direct pass saves on top is another page.
+"""
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """A median over turns with its quartiles."""
+
+    low: float
+    middle: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"**{self.middle:.3f}** ({self.low:.3f} to {self.high:.3f})"
 
 
 @dataclass(frozen=True)
 class Row:
-    """One kind of request at one number of routes; the ratio is the median over pairs of runs, with its quartiles."""
+    """One kind of request at one number of routes; CPU in microseconds by name of the varnishd."""
 
     kind: str
     routes: int
-    plain_us: float
-    ghost_us: float
-    ratio: float
-    ratio_low: float
-    ratio_high: float
-    plain_per_second: float
-    ghost_per_second: float
+    us: dict[str, float]
+    to_bare: Ratio
+    to_equal: Ratio
     failed: int
 
 
-def measure(varnish: Varnish, *, hosts: int, path: str) -> tuple[float, Load]:
-    """CPU microseconds of the child per request."""
+@dataclass(frozen=True)
+class Run:
+    us: float
+    load: Load
+
+
+def measure(varnish: Varnish, *, hosts: int, path: str) -> Run:
     before = varnish.cpu_seconds()
     load = Wrk(f"http://{varnish.address}:{varnish.port}", hosts=hosts, path=path, seconds=SECONDS).result()
-    return (varnish.cpu_seconds() - before) * 1e6 / load.requests, load
+    return Run((varnish.cpu_seconds() - before) * 1e6 / load.requests, load)
 
 
 def run() -> Iterator[Row]:
@@ -75,32 +74,68 @@ def run() -> Iterator[Row]:
         document = ghost(routes, port=GHOST_PORT, endpoint=(ADDRESS, BACKEND_PORT)).to_json()
         with ExitStack() as stack:
             stack.enter_context(Varnish("backend", BACKEND_VCL, ADDRESS, BACKEND_PORT))
-            plain = stack.enter_context(Varnish("plain", PLAIN_VCL, ADDRESS, PLAIN_PORT, cpu=0))
-            ours = stack.enter_context(
-                Varnish("ghost", concatenated(vcl_parts(), "", "Fetch"), ADDRESS, GHOST_PORT, document, cpu=0)
+            measured = (
+                Varnish("bare", BARE.vcl, ADDRESS, BARE_PORT, cpu=0),
+                Varnish("equal", EQUAL.vcl, ADDRESS, EQUAL_PORT, cpu=0),
+                Varnish("ghost", concatenated(vcl_parts(), "", "Fetch"), ADDRESS, GHOST_PORT, document, cpu=0),
             )
+            for varnish in measured:
+                stack.enter_context(varnish)
             for kind, path in KINDS.items():
-                yield compare(kind, routes, path, plain, ours)
+                yield compare(kind, routes, path, measured)
 
 
-def compare(kind: str, routes: int, path: str, plain: Varnish, ours: Varnish) -> Row:
-    measure(plain, hosts=routes, path=path), measure(ours, hosts=routes, path=path)  # warm both
-    # In turn, plain first and ghost first alternately, so that drift of the machine falls on both.
-    pairs = []
-    for number in range(ROUNDS):
-        first, second = (plain, ours) if number % 2 == 0 else (ours, plain)
-        results = {varnish.name: measure(varnish, hosts=routes, path=path) for varnish in (first, second)}
-        pairs.append((results["plain"], results["ghost"]))
-    low, middle, high = statistics.quantiles((mine[0] / theirs[0] for theirs, mine in pairs), n=4)
+def compare(kind: str, routes: int, path: str, measured: tuple[Varnish, ...]) -> Row:
+    # In turn, each of them first as often, so that drift of the machine falls on all; the first turn warms them.
+    turns = []
+    for number in range(ROUNDS + 1):
+        order = measured[number % 3 :] + measured[: number % 3]
+        turns.append({varnish.name: measure(varnish, hosts=routes, path=path) for varnish in order})
+    del turns[0]
     return Row(
         kind=kind,
         routes=routes,
-        plain_us=statistics.median(theirs[0] for theirs, _ in pairs),
-        ghost_us=statistics.median(mine[0] for _, mine in pairs),
-        ratio=middle,
-        ratio_low=low,
-        ratio_high=high,
-        plain_per_second=statistics.median(theirs[1].per_second for theirs, _ in pairs),
-        ghost_per_second=statistics.median(mine[1].per_second for _, mine in pairs),
-        failed=sum(load.broken for pair in pairs for _, load in pair),
+        us={varnish.name: statistics.median(turn[varnish.name].us for turn in turns) for varnish in measured},
+        to_bare=ratio(turns, "bare"),
+        to_equal=ratio(turns, "equal"),
+        failed=sum(run.load.broken for turn in turns for run in turn.values()),
     )
+
+
+def ratio(turns: list[dict[str, Run]], baseline: str) -> Ratio:
+    low, middle, high = statistics.quantiles((turn["ghost"].us / turn[baseline].us for turn in turns), n=4)
+    return Ratio(low, middle, high)
+
+
+def section() -> str:
+    rows = list(run())
+    plot(rows, DOCS / "data-path.svg")
+    head = ("request", "routes", "bare, us", "equal, us", "ghost, us", "ghost / bare", "ghost / equal", "failed")
+    cells = (
+        (row.kind, f"{row.routes:,}", *(f"{us:.1f}" for us in row.us.values()), row.to_bare, row.to_equal, row.failed)
+        for row in rows
+    )
+    text = TEXT.format(rounds=ROUNDS, seconds=SECONDS)
+    return f"{text}\n{table(head, cells)}\n![CPU per request](data-path.svg)\n"
+
+
+def plot(rows: list[Row], file: Path) -> None:
+    import matplotlib as mpl
+
+    mpl.use("svg")
+    mpl.rcParams["svg.hashsalt"] = "varnish-gateway"
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(1, len(KINDS), figsize=(4 * len(KINDS), 3.2), squeeze=False)
+    for axis, kind in zip(axes[0], KINDS, strict=True):
+        chosen = [row for row in rows if row.kind == kind]
+        for offset, name in enumerate(chosen[0].us):
+            places = [place + 0.27 * (offset - 1) for place in range(len(chosen))]
+            axis.bar(places, [row.us[name] for row in chosen], 0.27, label=name)
+        axis.set_xticks(range(len(chosen)), [f"{row.routes:,}" for row in chosen])
+        axis.set_xlabel("routes")
+        axis.set_ylabel("us CPU per request")
+        axis.set_title(kind)
+    axes[0][0].legend()
+    figure.tight_layout()
+    figure.savefig(file, metadata={"Date": None})

@@ -15,8 +15,11 @@ local body = string.rep("x", %d)
 local method = #body > 0 and "POST" or "GET"
 math.randomseed(os.time())
 request = function()
-  local host = "host-" .. math.random(0, hosts - 1) .. ".example.com"
-  return wrk.format(method, path, {["Host"] = host}, #body > 0 and body or nil)
+  local fields = {
+    ["Host"] = "host-" .. math.random(0, hosts - 1) .. ".example.com", ["User-Agent"] = "bench", ["Accept"] = "*/*",
+    ["Accept-Encoding"] = "gzip", ["Accept-Language"] = "en"
+  }
+  return wrk.format(method, path, fields, #body > 0 and body or nil)
 end
 done = function(summary, latency, requests)
   local e = summary.errors

@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from bench.data_path import ADDRESS, BACKEND_PORT, BACKEND_VCL, GHOST_PORT, PLAIN_PORT, PLAIN_VCL, SIZES
+from bench.data_path import BARE_PORT, GHOST_PORT, SIZES
 from bench.document import ghost
 from bench.load import Wrk
+from bench.plain import ADDRESS, BACKEND_PORT, BACKEND_VCL, BARE
+from bench.table import table
 from bench.varnish import Varnish
 from varnish_gateway_operator.packaged import vcl_parts
 from varnish_gateway_operator.translate.vcl import concatenated
@@ -26,9 +28,16 @@ def after_load(varnish: Varnish, hosts: int) -> float:
 def run() -> Iterator[Memory]:
     with ExitStack() as stack:
         stack.enter_context(Varnish("backend", BACKEND_VCL, ADDRESS, BACKEND_PORT))
-        with Varnish("plain", PLAIN_VCL, ADDRESS, PLAIN_PORT) as bare:
+        with Varnish("bare", BARE.vcl, ADDRESS, BARE_PORT) as bare:
             yield Memory("bare varnishd", after_load(bare, 1))
         for routes in SIZES:
             document = ghost(routes, port=GHOST_PORT, endpoint=(ADDRESS, BACKEND_PORT)).to_json()
-            with Varnish("ghost", concatenated(vcl_parts(), ""), ADDRESS, GHOST_PORT, document) as ours:
+            with Varnish("ghost", concatenated(vcl_parts(), "", "Fetch"), ADDRESS, GHOST_PORT, document) as ours:
                 yield Memory(f"{routes:,} routes with two rules each", after_load(ours, routes))
+
+
+def section() -> str:
+    rows = list(run())
+    bare = rows[0].mib
+    cells = ((row.what, f"{row.mib:.0f}", f"{row.mib - bare:.0f}") for row in rows)
+    return f"# Memory of varnishd's child\n\n{table(('', 'anonymous MiB', 'above bare varnishd'), cells)}"

@@ -1,5 +1,6 @@
 """How long a change at 10,000 routes takes to be in effect, through chaperone, under load, and what is lost."""
 
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -10,9 +11,10 @@ from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 
-from bench.data_path import ADDRESS, BACKEND_PORT, BACKEND_VCL
 from bench.document import PROBE, host, routing
 from bench.load import Load, Wrk
+from bench.plain import ADDRESS, BACKEND_PORT, BACKEND_VCL
+from bench.table import table
 from bench.varnish import Varnish
 from varnish_gateway_common import names
 from varnish_gateway_common.files import write_atomically
@@ -152,3 +154,19 @@ def change_endpoint(gateway: Gateway, number: int) -> float:
     gateway.write_endpoints("probe", port)
     wait_for(lambda: ask(PROBE_BACKEND)[1] == str(port))
     return (time.monotonic() - start) * 1000
+
+
+def section() -> str:
+    head = ("changed", "median ms", "slowest ms", "requests meanwhile", "failed")
+    rows = (
+        (
+            row.what,
+            f"{statistics.median(row.milliseconds):.0f}",
+            f"{max(row.milliseconds):.0f}",
+            f"{row.load.requests:,}",
+            row.failed,
+        )
+        for row in run()
+    )
+    text = "From the moment before the file is replaced to the first answer that shows it."
+    return f"# Changes at {ROUTES:,} routes, under load\n\n{text}\n\n{table(head, rows)}"

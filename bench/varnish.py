@@ -12,7 +12,7 @@ from typing import Self
 
 VARNISHD = os.environ.get("VARNISH_GATEWAY_VARNISHD", "varnishd")
 VMOD_PATH = os.environ.get("VARNISH_GATEWAY_VMOD_PATH", "")
-TICK = os.sysconf("SC_CLK_TCK")
+CPUCLOCK_SCHED = 2
 PAGE_KIB = os.sysconf("SC_PAGE_SIZE") // 1024
 
 
@@ -30,23 +30,16 @@ class Varnish:
     """What is measured has processor 0 for itself; backends and load share the other one."""
     arguments: tuple[str, ...] = ()
     """Further ones."""
+    runner: tuple[str, ...] = ()
+    """What it runs under."""
 
     def __enter__(self) -> Self:
         self._folder = tempfile.TemporaryDirectory(prefix="vgw-bench-")
-        folder = Path(self._folder.name)
+        folder = self.folder
         (folder / "main.vcl").write_text(self.vcl)
         (folder / "ghost.json").write_bytes(self.ghost)
-        command = [
-            "taskset",
-            "-c",
-            str(self.cpu),
-            VARNISHD,
-            "-F",
-            "-n",
-            str(folder / "work"),
-            "-f",
-            str(folder / "main.vcl"),
-        ]
+        command = ["taskset", "-c", str(self.cpu), *self.runner]
+        command += [VARNISHD, "-F", "-n", str(folder / "work"), "-f", str(folder / "main.vcl")]
         command += ["-a", f"http-{self.port}={self.address}:{self.port}", "-s", "malloc,64m"]
         command += ["-a", f"ghost={folder / 'ghost.sock'},mode=600"]
         command += ["-p", f"vmod_path={VMOD_PATH}", "-p", "vcc_feature=-err_unref", *self.arguments]
@@ -81,6 +74,10 @@ class Varnish:
             connection.close()
 
     @property
+    def folder(self) -> Path:
+        return Path(self._folder.name)
+
+    @property
     def child(self) -> int:
         tasks = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
         return int(tasks[0])
@@ -95,8 +92,8 @@ class Varnish:
 
 
 def cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICK
+    """From the process's own clock (clock_getcpuclockid), which counts nanoseconds where /proc counts ticks."""
+    return time.clock_gettime(~pid << 3 | CPUCLOCK_SCHED)
 
 
 def resident_mib(pid: int) -> float:
