@@ -20,6 +20,8 @@ type Map<K, V> = HashMap<K, V, RandomState>;
 
 /// Of one backend.
 const MAX_WEIGHT: i64 = 1_000_000;
+/// Of all expressions of a document together; a rule with one beyond them is broken.
+const EXPRESSIONS_BYTES: usize = 64 << 20;
 
 /// A rule that answers 500, and why.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -78,6 +80,7 @@ struct Build<'a> {
     /// Those of the compilation before.
     known: &'a Map<String, Expression>,
     expressions: Map<String, Expression>,
+    expressions_bytes: usize,
 }
 
 /// What is wrong with a rule.
@@ -86,7 +89,8 @@ type Problems = Vec<String>;
 impl<'a> Build<'a> {
     fn new(known: &'a Map<String, Expression>) -> Self {
         let (services, expressions) = (Map::default(), Map::default());
-        Self { routing: Routing::default(), broken: Vec::new(), services, known, expressions }
+        let routing = Routing::default();
+        Self { routing, broken: Vec::new(), services, known, expressions, expressions_bytes: 0 }
     }
 
     fn rule(&mut self, wired: &wire::Rule) -> Rule {
@@ -102,7 +106,7 @@ impl<'a> Build<'a> {
         }
         let action = if is_broken { Action::Refuse } else { action };
         let header = Field::of_gateway("X-Gateway-Route", &wired.route);
-        Rule { route: wired.route.as_str().into(), index: wired.index, header, path, conditions, filters, action }
+        Rule { conditions, action, header, filters, path, index: wired.index }
     }
 
     fn path(&mut self, wired: &wire::PathMatch, problems: &mut Problems) -> PathMatch {
@@ -153,7 +157,16 @@ impl<'a> Build<'a> {
         if let Some(expression) = self.expressions.get(pattern) {
             return Ok(expression.clone());
         }
+        // Once they are too many, no more of them is even compiled.
+        let beyond = || format!("all expressions together take more than {EXPRESSIONS_BYTES} bytes");
+        if self.expressions_bytes > EXPRESSIONS_BYTES {
+            return Err(beyond());
+        }
         let expression = self.known.get(pattern).cloned().map_or_else(|| Expression::compile(pattern), Ok)?;
+        self.expressions_bytes += expression.bytes();
+        if self.expressions_bytes > EXPRESSIONS_BYTES {
+            return Err(beyond());
+        }
         self.expressions.insert(pattern.to_owned(), expression.clone());
         Ok(expression)
     }
@@ -161,7 +174,7 @@ impl<'a> Build<'a> {
     fn action(&mut self, wired: &wire::RuleAction, path: &PathMatch, problems: &mut Problems) -> Action {
         match wired {
             wire::RuleAction::Forward(forward) => Action::Forward(self.forward(forward, path, problems)),
-            wire::RuleAction::Redirect(wired) => Action::Redirect(redirect(wired, path, problems)),
+            wire::RuleAction::Redirect(wired) => Action::Redirect(redirect(wired, path, problems).into()),
             wire::RuleAction::Refuse(_) => Action::Refuse,
         }
     }
@@ -243,9 +256,9 @@ fn redirect(wired: &wire::Redirect, path: &PathMatch, problems: &mut Problems) -
 
 fn filters(wired: &wire::Filters, path: &PathMatch, problems: &mut Problems) -> Filters {
     Filters {
-        request_headers: wired.request_headers.as_ref().map(|edit| header_edit(edit, problems)),
-        response_headers: wired.response_headers.as_ref().map(|edit| header_edit(edit, problems)),
-        url_rewrite: wired.url_rewrite.as_ref().map(|rewrite| url_rewrite(rewrite, path, problems)),
+        request_headers: wired.request_headers.as_ref().map(|edit| header_edit(edit, problems).into()),
+        response_headers: wired.response_headers.as_ref().map(|edit| header_edit(edit, problems).into()),
+        url_rewrite: wired.url_rewrite.as_ref().map(|rewrite| url_rewrite(rewrite, path, problems).into()),
     }
 }
 

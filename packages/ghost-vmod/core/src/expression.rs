@@ -5,8 +5,8 @@ use regex_syntax::hir::{Hir, Look};
 
 /// Deeper nesting is refused: compiling recurses.
 const NESTING: u32 = 100;
-/// Bytes of one compiled expression.
-const PROGRAM_BYTES: usize = 1 << 20;
+/// Bytes of one compiled expression. Its states bound what a byte of text can cost at worst.
+const PROGRAM_BYTES: usize = 1 << 18;
 /// Bytes of one lazily built automaton; when it is full, matching goes on more slowly, still linear.
 const CACHE_BYTES: usize = 1 << 18;
 
@@ -37,6 +37,11 @@ impl Expression {
             .build_from_hir(&whole)
             .map(Self)
             .map_err(|error| short(&error.to_string()))
+    }
+
+    /// What it takes of memory, without the automata that threads build lazily.
+    pub fn bytes(&self) -> usize {
+        self.0.memory_usage()
     }
 
     pub fn is_match(&self, text: &[u8]) -> bool {

@@ -132,12 +132,12 @@ pub struct UrlRewrite {
     pub path: Option<PathRewrite>,
 }
 
-/// The filters of a rule or of a backend.
+/// The filters of a rule or of a backend. Most have none, and each request looks: so they are few bytes.
 #[derive(Debug, Default)]
 pub struct Filters {
-    pub request_headers: Option<HeaderEdit>,
-    pub response_headers: Option<HeaderEdit>,
-    pub url_rewrite: Option<UrlRewrite>,
+    pub request_headers: Option<Box<HeaderEdit>>,
+    pub response_headers: Option<Box<HeaderEdit>>,
+    pub url_rewrite: Option<Box<UrlRewrite>>,
 }
 
 impl Filters {
@@ -158,7 +158,7 @@ impl Filters {
 
     /// The names of the request's fields that may change.
     pub fn request_names(&self) -> impl Iterator<Item = &[u8]> {
-        let edited = self.request_headers.iter().flat_map(HeaderEdit::names);
+        let edited = self.request_headers.iter().flat_map(|edit| edit.names());
         let host = self.url_rewrite.as_ref().and_then(|rewrite| rewrite.host.as_ref());
         edited.chain(host.map(Field::name))
     }

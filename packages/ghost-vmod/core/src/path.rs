@@ -1,4 +1,5 @@
-//! The rules of one hostname by path: exact paths by hash, prefixes by their elements, expressions one by one.
+//! The rules of one hostname by path: few of them one by one; of many, exact paths by hash, prefixes by their elements,
+//! expressions one by one.
 
 use std::collections::HashMap;
 
@@ -24,11 +25,63 @@ impl PathMatch {
     pub fn prefix(value: &str) -> Self {
         Self::Prefix(value.strip_suffix('/').unwrap_or(value).as_bytes().into())
     }
+
+    fn holds(&self, path: &[u8]) -> bool {
+        match self {
+            Self::Exact(wanted) => **wanted == *path,
+            Self::Prefix(prefix) => path.strip_prefix(&**prefix).is_some_and(|rest| matches!(rest, [] | [b'/', ..])),
+            Self::Expression(expression) => expression.is_match(path),
+            Self::Nowhere => false,
+        }
+    }
 }
+
+/// So many rules are asked one after the other sooner than a tree is climbed, which is spread over the memory.
+const FEW: usize = 8;
 
 /// Finds the first rule in the order of precedence, that is the smallest id, whatever the kinds of the paths are.
 #[derive(Debug)]
-pub struct PathIndex {
+pub enum PathIndex {
+    /// Ascending.
+    Few(Vec<(RuleId, PathMatch)>),
+    Many(Box<Tree>),
+}
+
+impl Default for PathIndex {
+    fn default() -> Self {
+        Self::Few(Vec::new())
+    }
+}
+
+impl PathIndex {
+    /// Ids must be inserted in ascending order.
+    pub fn insert(&mut self, id: RuleId, path: &PathMatch) {
+        match self {
+            Self::Few(rules) if rules.len() < FEW => rules.push((id, path.clone())),
+            Self::Few(rules) => {
+                let mut tree = Tree::default();
+                for (id, path) in rules {
+                    tree.insert(*id, path);
+                }
+                tree.insert(id, path);
+                *self = Self::Many(tree.into());
+            }
+            Self::Many(tree) => tree.insert(id, path),
+        }
+    }
+
+    /// The first rule whose path matches and for which `holds` does; `path` has no query.
+    pub fn find(&self, path: &[u8], mut holds: impl FnMut(RuleId) -> bool) -> Option<RuleId> {
+        match self {
+            Self::Few(rules) => rules.iter().find(|(id, wanted)| wanted.holds(path) && holds(*id)).map(|(id, _)| *id),
+            Self::Many(tree) => tree.find(path, holds),
+        }
+    }
+}
+
+/// The index of many rules.
+#[derive(Debug)]
+pub struct Tree {
     exact: Map<Vec<RuleId>>,
     expressions: Vec<(RuleId, Expression)>,
     /// A tree of path elements; the root is the first.
@@ -43,15 +96,14 @@ struct Node {
     rules: Vec<RuleId>,
 }
 
-impl Default for PathIndex {
+impl Default for Tree {
     fn default() -> Self {
         Self { exact: Map::default(), expressions: Vec::new(), nodes: vec![Node::default()] }
     }
 }
 
-impl PathIndex {
-    /// Ids must be inserted in ascending order.
-    pub fn insert(&mut self, id: RuleId, path: &PathMatch) {
+impl Tree {
+    fn insert(&mut self, id: RuleId, path: &PathMatch) {
         match path {
             PathMatch::Exact(value) => self.exact.entry(value.clone()).or_default().push(id),
             PathMatch::Prefix(value) => {
@@ -76,8 +128,7 @@ impl PathIndex {
         place
     }
 
-    /// The first rule whose path matches and for which `holds` does; `path` has no query.
-    pub fn find(&self, path: &[u8], mut holds: impl FnMut(RuleId) -> bool) -> Option<RuleId> {
+    fn find(&self, path: &[u8], mut holds: impl FnMut(RuleId) -> bool) -> Option<RuleId> {
         let mut first = None;
         if !self.exact.is_empty() {
             first = earliest(first, self.exact.get(path).map_or(&[], Vec::as_slice), &mut holds);

@@ -3,7 +3,8 @@
 /// Shares, to be picked from.
 #[derive(Debug)]
 pub struct Weights {
-    /// Ascending sums; the last is the total.
+    total: u64,
+    /// Ascending.
     sums: Box<[u64]>,
 }
 
@@ -14,14 +15,20 @@ impl Weights {
             total += weight;
             total
         });
-        Self { sums: sums.collect() }
+        let sums = sums.collect();
+        Self { total, sums }
     }
 
     /// The place of a share, each as likely as its weight says; None when no weight is above 0.
     pub fn pick(&self, random: u64) -> Option<usize> {
-        let total = *self.sums.last().filter(|total| **total > 0)?;
-        let point = below(random, total);
-        Some(self.sums.partition_point(|sum| *sum <= point))
+        match (self.total, self.sums.len()) {
+            (0, _) => None,
+            (_, 1) => Some(0),
+            (total, _) => {
+                let point = below(random, total);
+                Some(self.sums.partition_point(|sum| *sum <= point))
+            }
+        }
     }
 }
 

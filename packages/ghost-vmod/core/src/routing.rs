@@ -65,24 +65,25 @@ pub struct Listener {
 }
 
 /// One match of one rule of a route.
+///
+/// Among thousands of rules, each request finds its own outside of the processor's cache: what it needs stands together.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Rule {
-    /// `namespace/name` of the route.
-    pub route: Box<str>,
+    pub conditions: Conditions,
+    pub action: Action,
+    /// `X-Gateway-Route`, whose value is `namespace/name` of the route.
+    pub header: Field,
+    pub filters: Filters,
+    pub path: PathMatch,
     /// The rule's place in its route.
     pub index: u64,
-    /// `X-Gateway-Route`.
-    pub header: Field,
-    pub path: PathMatch,
-    pub conditions: Conditions,
-    pub filters: Filters,
-    pub action: Action,
 }
 
 #[derive(Debug)]
 pub enum Action {
     Forward(Forward),
-    Redirect(Redirect),
+    Redirect(Box<Redirect>),
     Refuse,
 }
 

@@ -1,8 +1,8 @@
 //! Documents and requests that nobody means well with: errors, never crashes. The same entry is the fuzz target's.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Instant};
 
-use ghost_core::{Compiler, Document};
+use ghost_core::{Compiler, Document, expression::Expression};
 
 /// One input: a document, and after zero bytes the socket, the host, the target and the header lines of a request.
 fn entry(input: &[u8]) -> Result<usize, String> {
@@ -40,6 +40,58 @@ fn deep_and_large_expressions_break_their_rule() {
         assert_eq!(broken(&text).len(), 1, "{}", &pattern[..pattern.len().min(40)]);
     }
     assert_eq!(broken(&rule(r#"{"path":{"type":"RegularExpression","value":"/(a+)+b"}}"#)), Vec::<String>::new());
+}
+
+/// What makes a matcher that backtracks take longer than the universe has lasted, or a table grow without end.
+const EXPLOSIVE: [&str; 10] = [
+    "(a+)+b",
+    "(a|a)*b",
+    "(a|b|ab)*c",
+    "(.*a){20}c",
+    "(x+x+)+y",
+    "([a-z]+)*[0-9]",
+    ".*.*.*.*=.*c",
+    "(a?){50}a{50}c",
+    "(\\w+\\s?)*!",
+    "[ab]*a[ab]{200}c",
+];
+
+fn best_milliseconds(expression: &Expression, text: &[u8]) -> f64 {
+    let once = || {
+        let begun = Instant::now();
+        assert!(!expression.is_match(text));
+        begun.elapsed().as_secs_f64() * 1e3
+    };
+    (0..5).map(|_| once()).fold(f64::INFINITY, f64::min)
+}
+
+/// Eight times what Varnish takes as a request line.
+#[test]
+fn expressions_take_time_linear_to_the_text() {
+    let text: Vec<u8> =
+        (0..1_u64 << 16).map(|place| b"ab"[(place.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 63) as usize]).collect();
+    for pattern in EXPLOSIVE {
+        let taken = best_milliseconds(&Expression::compile(pattern).unwrap(), &text);
+        assert!(taken < 500.0, "{pattern}: {taken} ms");
+    }
+    for pattern in ["/api/v[0-9]+/.*", "[a-b]*c", "(a|b)+/[0-9a-f]{8}(-[0-9a-f]{4}){3}"] {
+        let taken = best_milliseconds(&Expression::compile(pattern).unwrap(), &text);
+        assert!(taken < 1.0, "{pattern}: {taken} ms");
+    }
+}
+
+#[test]
+fn many_large_expressions_break_their_own_rules_only() {
+    let rules: Vec<_> = (0..1_000)
+        .map(|number| {
+            let path = format!(r#"{{"type":"RegularExpression","value":"/{number}/\\w{{8}}"}}"#);
+            format!(r#"{{"route":"a/b","match":{{"path":{path}}},"action":{{"type":"Refuse","reason":""}}}}"#)
+        })
+        .collect();
+    let text = format!(r#"{{"version":1,"routing":{{"version":1,"gateway":"a/b","rules":[{}]}}}}"#, rules.join(","));
+    let broken = broken(&text);
+    assert!((1..1_000).contains(&broken.len()), "{}", broken.len());
+    assert!(broken[0].contains("all expressions together"), "{}", broken[0]);
 }
 
 #[test]

@@ -55,7 +55,8 @@ fn listeners(rules: usize) -> impl Strategy<Value = Vec<Value>> {
 }
 
 fn routing() -> impl Strategy<Value = Value> {
-    proptest::collection::vec(rule(), 1..12).prop_flat_map(|rules| {
+    // As few on a host as are asked one by one, and more.
+    proptest::collection::vec(rule(), 1..24).prop_flat_map(|rules| {
         (listeners(rules.len()), prop_oneof!["HTTP", "HTTPS"]).prop_map(move |(listeners, protocol)| {
             json!({"version": 1, "gateway": "a/b", "rules": rules,
                 "sockets": [{"name": "s-80", "port": 80, "protocol": protocol, "listeners": listeners}]})

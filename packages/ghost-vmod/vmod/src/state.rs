@@ -23,6 +23,8 @@ const FOLDER: &str = "VARNISH_GATEWAY_GHOST_FOLDER";
 pub const LAST_GOOD: &str = "ghost.json";
 /// The configuration that a reload takes.
 pub const CANDIDATE: &str = "ghost.candidate.json";
+/// More than ten thousand routes take by far; a larger file is not even read.
+const DOCUMENT_BYTES: u64 = 256 << 20;
 /// Parsing and compiling recurse; a worker's own stack is small.
 const STACK_BYTES: usize = 16 << 20;
 
@@ -140,7 +142,12 @@ fn publish(next: Current) {
 
 fn read(file: &str) -> Result<Vec<u8>, String> {
     let folder = env::var_os(FOLDER).ok_or_else(|| format!("{FOLDER} is not set"))?;
-    fs::read(PathBuf::from(folder).join(file)).map_err(|error| format!("{file}: {error}"))
+    let path = PathBuf::from(folder).join(file);
+    let bytes = fs::metadata(&path).map_err(|error| format!("{file}: {error}"))?.len();
+    if bytes > DOCUMENT_BYTES {
+        return Err(format!("{file}: {bytes} bytes are more than {DOCUMENT_BYTES}"));
+    }
+    fs::read(path).map_err(|error| format!("{file}: {error}"))
 }
 
 /// Joining also turns a panic into an error.

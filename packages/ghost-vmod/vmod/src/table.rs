@@ -39,7 +39,8 @@ impl Table {
     fn new(context: Context, plan: Arc<Plan>, pool: &Arc<Pool>) -> Option<Self> {
         let mut directors = Vec::with_capacity(plan.routing.rules().len());
         for (id, rule) in (0..).map(RuleId).zip(plan.routing.rules()) {
-            let name = CString::new(format!("{}.{}", rule.route, rule.index)).unwrap_or_default();
+            let route = String::from_utf8_lossy(rule.header.value());
+            let name = CString::new(format!("{route}.{}", rule.index)).unwrap_or_default();
             let routed = Some(Routed { plan: Arc::clone(&plan), id });
             directors.push(Director::new(context.raw(), &name, Route { routed, pool: Arc::clone(pool) })?);
         }
