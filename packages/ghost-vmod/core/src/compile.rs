@@ -20,7 +20,7 @@ type Map<K, V> = HashMap<K, V, RandomState>;
 
 /// Of one backend.
 const MAX_WEIGHT: i64 = 1_000_000;
-/// Of all expressions of a document together; a rule with one beyond them is broken.
+/// Ten thousand ordinary expressions.
 const EXPRESSIONS_BYTES: usize = 64 << 20;
 
 /// A rule that answers 500, and why.
@@ -32,9 +32,16 @@ pub struct Broken {
 }
 
 /// Compiles one routing after the other; an expression that stays is not compiled again.
-#[derive(Default)]
 pub struct Compiler {
     expressions: Map<String, Expression>,
+    /// Of all expressions of a document together; a rule with one beyond them is broken.
+    limit_bytes: usize,
+}
+
+impl Default for Compiler {
+    fn default() -> Self {
+        Self { expressions: Map::default(), limit_bytes: EXPRESSIONS_BYTES }
+    }
 }
 
 impl Compiler {
@@ -42,7 +49,7 @@ impl Compiler {
     pub fn compile(&mut self, text: &str) -> Result<(Routing, Vec<Broken>), Refused> {
         let wired: wire::Routing = serde_json::from_str(text).map_err(|error| Refused::new(error.to_string()))?;
         check_weights(&wired)?;
-        let mut build = Build::new(&self.expressions);
+        let mut build = Build::new(&self.expressions, self.limit_bytes);
         for network in &wired.trusted_networks {
             build.routing.trusted.insert(network).map_err(Refused::new)?;
         }
@@ -80,17 +87,18 @@ struct Build<'a> {
     /// Those of the compilation before.
     known: &'a Map<String, Expression>,
     expressions: Map<String, Expression>,
-    expressions_bytes: usize,
+    /// What further ones may take; None: they were too many.
+    left_bytes: Option<usize>,
 }
 
 /// What is wrong with a rule.
 type Problems = Vec<String>;
 
 impl<'a> Build<'a> {
-    fn new(known: &'a Map<String, Expression>) -> Self {
+    fn new(known: &'a Map<String, Expression>, left_bytes: usize) -> Self {
         let (services, expressions) = (Map::default(), Map::default());
         let routing = Routing::default();
-        Self { routing, broken: Vec::new(), services, known, expressions, expressions_bytes: 0 }
+        Self { routing, broken: Vec::new(), services, known, expressions, left_bytes: Some(left_bytes) }
     }
 
     fn rule(&mut self, wired: &wire::Rule) -> Rule {
@@ -158,15 +166,11 @@ impl<'a> Build<'a> {
             return Ok(expression.clone());
         }
         // Once they are too many, no more of them is even compiled.
-        let beyond = || format!("all expressions together take more than {EXPRESSIONS_BYTES} bytes");
-        if self.expressions_bytes > EXPRESSIONS_BYTES {
-            return Err(beyond());
-        }
+        let beyond = || "all expressions together take too much memory".to_owned();
+        let left_bytes = self.left_bytes.ok_or_else(beyond)?;
         let expression = self.known.get(pattern).cloned().map_or_else(|| Expression::compile(pattern), Ok)?;
-        self.expressions_bytes += expression.bytes();
-        if self.expressions_bytes > EXPRESSIONS_BYTES {
-            return Err(beyond());
-        }
+        self.left_bytes = left_bytes.checked_sub(expression.bytes());
+        self.left_bytes.ok_or_else(beyond)?;
         self.expressions.insert(pattern.to_owned(), expression.clone());
         Ok(expression)
     }
@@ -316,4 +320,26 @@ fn place(number: usize) -> u32 {
 /// Enough of a pattern to know it by.
 fn shown(pattern: &str) -> String {
     pattern.chars().take(80).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn expressions_beyond_the_limit_break_their_own_rules() {
+        let rule = |path: &str| {
+            format!(r#"{{"route":"a/b","match":{{"path":{path}}},"action":{{"type":"Refuse","reason":""}}}}"#)
+        };
+        let expression = |number: u32| rule(&format!(r#"{{"type":"RegularExpression","value":"/{number}/[a-z]+"}}"#));
+        let rules: Vec<_> = (0..100).map(expression).chain([rule(r#"{"value":"/plain"}"#)]).collect();
+        let text = format!(r#"{{"version":1,"gateway":"a/b","rules":[{}]}}"#, rules.join(","));
+        let one = Expression::compile("/0/[a-z]+").unwrap().bytes();
+        let mut compiler = Compiler { limit_bytes: 50 * one, ..Compiler::default() };
+        let (routing, broken) = compiler.compile(&text).unwrap();
+        assert_eq!(routing.rules().len(), 101);
+        assert!((40..60).contains(&broken.len()), "{}", broken.len());
+        assert!(broken[0].reason.contains("all expressions together"), "{}", broken[0].reason);
+        assert_eq!(Compiler::default().compile(&text).unwrap().1, []);
+    }
 }
