@@ -167,7 +167,7 @@ def build(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure, and write docs/benchmarks: nox -s bench -- [PART ...]; `-- pass`: beside other proxies; `-- tls`: HTTPS."""
+    """Measure, and write docs/benchmarks: nox -s bench -- [PART ...]; `-- pass`, `-- tls`: beside other programs."""
     environment = programs(session)
     needed = ("hitch", "nginx", "nghttp2-client") if session.posargs[:1] == ["tls"] else ("wrk", "valgrind")
     session.run(str(TOOLCHAIN / "apt-install.sh"), *needed, external=True)
