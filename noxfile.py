@@ -167,9 +167,10 @@ def build(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure, and write docs/benchmarks: nox -s bench -- [PART ...]; `-- pass`, `-- tls`: beside other programs."""
+    """Measure, and write docs/benchmarks: nox -s bench -- [PART ...]; `-- pass`: beside others; `-- tls`: HTTPS."""
     environment = programs(session)
-    needed = ("hitch", "nginx", "nghttp2-client") if session.posargs[:1] == ["tls"] else ("wrk", "valgrind")
+    is_tls = session.posargs[:1] == ["tls"]
+    needed = ("hitch", "nginx", "nghttp2-client") if is_tls else ("wrk", "valgrind")
     session.run(str(TOOLCHAIN / "apt-install.sh"), *needed, external=True)
     if session.posargs == ["pass"]:
         session.run(str(TOOLCHAIN / "apt-install.sh"), "nginx", external=True)

@@ -1,6 +1,6 @@
 """`python -m bench [PART ...]` measures all parts, or those, and writes each to docs/benchmarks/PART.md.
 
-`pass`, `soak [SECONDS]` and `tls [PART ...]` are long ones of their own: see there.
+`pass`, `tls` and `soak [SECONDS]` are long ones of their own: see there.
 """
 
 import sys
@@ -22,8 +22,8 @@ def main(arguments: list[str]) -> None:
     match arguments:
         case ["pass"]:
             passes.main()
-        case ["tls", *rest]:
-            tls.main(rest)
+        case ["tls", *options]:
+            tls.main(options)
         case ["soak", *seconds]:
             sys.exit(soak.main(float(seconds[0]) if seconds else 600))
         case parts:
@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> None:
 
 def measure(parts: list[str]) -> None:
     if unknown := set(parts) - set(PARTS):
-        sys.exit(f"there is no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}, pass, soak, tls")
+        sys.exit(f"there is no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}, pass, tls, soak")
     DOCS.mkdir(exist_ok=True)
     for part in parts:
         text = PARTS[part]()

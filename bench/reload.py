@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 
-from bench.document import PROBE, host, routing
+from bench.document import PROBE, routing
 from bench.load import Load, Wrk
 from bench.plain import ADDRESS, BACKEND_PORT, BACKEND_VCL
 from bench.table import table
@@ -117,7 +117,7 @@ def running() -> Iterator[Gateway]:
             stack.enter_context(Varnish(f"backend {port}", vcl, ADDRESS, port))
         gateway = Gateway(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vgw-bench-"))))
         try:
-            wait_for(lambda: ask(host(0))[0] == 200)
+            wait_for(lambda: ask(PROBE_BACKEND)[0] == 200)
             yield gateway
         finally:
             gateway.process.terminate()
