@@ -83,7 +83,7 @@ async def test_a_list_comes_in_pages_and_is_told_once() -> None:
 
 
 async def test_a_watch_goes_on_where_it_ended_bookmarks_included() -> None:
-    events = [event("MODIFIED", "a", 5), event("DELETED", "a", 6), event("BOOKMARK", "", 9)]
+    events: list[Step] = [event("MODIFIED", "a", 5), event("DELETED", "a", 6), event("BOOKMARK", "", 9)]
     script = Script([page("a")], [events, []])
     assert await script.news() == [Listed(("a",)), Changed("a"), Removed("a")]
     assert script.asked == ["list", "watch 1", "watch 9", "watch 9"]
