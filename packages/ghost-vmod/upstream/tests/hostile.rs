@@ -5,7 +5,7 @@ mod support;
 use std::{
     io::{BufReader, Read, Write},
     net::{Shutdown, TcpListener},
-    sync::atomic::Ordering,
+    sync::{atomic::Ordering, mpsc},
     time::Duration,
 };
 
@@ -96,19 +96,23 @@ fn what_comes_after_an_answer_is_nobodys() {
     }
     assert_eq!(seen.load(Ordering::SeqCst), 3);
 
-    // The surplus comes when the connection is idle already.
-    let (address, _) = backend("127.0.0.1", |socket, number| {
+    // The surplus comes when the connection is idle already. Only what is there before the next request goes out can be
+    // told from its answer, so that is waited for.
+    let (said, surplus) = mpsc::channel();
+    let (address, seen) = backend("127.0.0.1", move |socket, number| {
         let mut socket = BufReader::new(socket);
         read_head(&mut socket);
         socket.get_mut().write_all(OK).unwrap();
         if number == 0 {
             socket.get_mut().write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil").unwrap();
+            said.send(()).unwrap();
         }
         _ = socket.read(&mut [0]);
     });
-    for _ in 0..2 {
-        assert_eq!(get(&upstreams.get(address)), Ok(b"ok".to_vec()));
-    }
+    assert_eq!(get(&upstreams.get(address)), Ok(b"ok".to_vec()));
+    surplus.recv().unwrap();
+    assert_eq!(get(&upstreams.get(address)), Ok(b"ok".to_vec()));
+    assert_eq!(seen.load(Ordering::SeqCst), 2);
 }
 
 #[test]
