@@ -1,94 +1,22 @@
-"""A real HAProxy before a real varnishd: TLS, HTTP/2, the client's address, rotation, crashes, draining."""
+"""A real HAProxy before a real varnishd: TLS, HTTP/2, the client's address, crashes, reloads, draining."""
 
 import asyncio
 import os
-import shutil
 import signal
 import socket
-import ssl
 import struct
-import tempfile
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
-from http.client import HTTPSConnection
-from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from certificate_authority import certificate, index, key_pem, pem
+from certificate_authority import pem
 from chaperone_rig import Rig, get
+from https_rig import DIRECT, H2C, HTTPS, A, B, HttpsLoad, context, curl, inputs, serial, with_sockets
 from varnish_gateway_chaperone import front as front_module
-from varnish_gateway_chaperone.haproxy import runtime
-from varnish_gateway_chaperone.haproxy.vetting import Vetting
-from varnish_gateway_chaperone.inputs import Inputs
-from varnish_gateway_common.certificates import Entry
 from varnish_gateway_common.pod import PodSocket
 
 pytestmark = pytest.mark.live
-
-HTTPS = PodSocket(name="https-8443", port=8443, protocol="HTTPS", front="proxy")
-H2C = PodSocket(name="http-8080", port=8080, front="proxy")
-DIRECT = PodSocket(name="http-8081", port=8081)
-A, B = Entry(certificate="a", server_names=("a.test",)), Entry(certificate="b", server_names=("*.b.test",))
-ECHO = """vcl 4.1; import proxy; backend vgw_none none;
-sub vcl_recv { return (synth(200)); }
-sub vcl_synth {
-  set resp.http.client = client.ip; set resp.http.socket = local.socket; set resp.http.sni = proxy.authority();
-  set resp.body = "hello"; return (deliver);
-}"""
-
-
-@pytest.fixture
-async def rig() -> AsyncIterator[Rig]:
-    assert os.environ.get("VARNISH_GATEWAY_HAPROXY"), "VARNISH_GATEWAY_HAPROXY is not set: this needs a real HAProxy"
-    with tempfile.TemporaryDirectory(prefix="vgw-") as folder:
-        found = Rig(Path(folder))
-        yield found
-        found.serving.hasten.set()
-        await found.serving.end()
-
-
-def inputs(rig: Rig, *entries: Entry, **pems: bytes) -> Inputs:
-    return with_sockets(rig, (HTTPS,), *entries, **pems)
-
-
-def with_sockets(rig: Rig, sockets: tuple[PodSocket, ...], *entries: Entry, **pems: bytes) -> Inputs:
-    documents = rig.inputs(sockets=sockets)
-    return replace(documents, vcl=ECHO.encode(), certificates=index(pems, entries), pems=dict(pems))
-
-
-def context() -> ssl.SSLContext:
-    found = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    found.check_hostname = False
-    found.verify_mode = ssl.CERT_NONE
-    return found
-
-
-def serial(rig: Rig, name: str | None, by: ssl.SSLContext | None = None) -> int:
-    """The serial number of the certificate that a client gets; 0: none, it is refused."""
-    try:
-        with (
-            socket.create_connection((rig.address, 8443), timeout=5) as plain,
-            (by or context()).wrap_socket(plain, server_hostname=name) as tls,
-        ):
-            found = tls.getpeercert(binary_form=True)
-    except OSError:
-        return 0
-    assert found
-    return x509.load_der_x509_certificate(found).serial_number
-
-
-async def curl(*arguments: str) -> tuple[int, str]:
-    """Exit code and output with the answer's head."""
-    child = await asyncio.create_subprocess_exec(
-        *("curl", "-sik", "--max-time", "10", *arguments), stdout=asyncio.subprocess.PIPE
-    )
-    output, _ = await child.communicate()
-    assert child.returncode is not None
-    return child.returncode, output.decode()
 
 
 @pytest.mark.parametrize(("option", "answer"), [("--http1.1", "HTTP/1.1 200"), ("--http2", "HTTP/2 200")])
@@ -100,186 +28,6 @@ async def test_https(rig: Rig, option: str, answer: str) -> None:
     assert said.startswith(answer)
     for line in ("client: 127.0.0.9", "socket: https-8443", "sni: a.test"):
         assert line in said.lower().splitlines()
-
-
-async def test_server_names(rig: Rig) -> None:
-    given = inputs(rig, A, B, a=pem("a.test", serial=11), b=pem("b.test", serial=22))
-    await rig.serve(given)
-    assert [serial(rig, name) for name in ("a.test", "x.b.test", "A.TEST")] == [11, 22, 11]
-    assert [serial(rig, name) for name in ("c.test", "b.test", None)] == [0, 0, 0]
-    default = Entry(certificate="c")
-    await rig.serve(inputs(rig, A, B, default, c=pem("c.test", serial=33), **given.pems))
-    assert [serial(rig, name) for name in ("a.test", "x.b.test", "c.test", None)] == [11, 22, 33, 33]
-    await rig.serve(inputs(rig, A, B, default, c=pem("c.test", serial=34), **given.pems))
-    assert [serial(rig, name) for name in ("a.test", "c.test", None)] == [11, 34, 34]
-    assert rig.front.reloads == 1, "for the default alone, not for its rotation"
-
-
-async def test_several_certificates_for_one_name(rig: Rig) -> None:
-    """The first; of two kinds of key, the one that the client can use."""
-    pems = {name: pem("a.test", serial=number) for name, number in (("a", 11), ("b", 22))}
-    pems["r"] = pem("a.test", serial=33, key=rsa.generate_private_key(65537, 2048))
-    entries = tuple(Entry(certificate=name, server_names=("a.test",)) for name in pems)
-    await rig.serve(inputs(rig, *entries, **pems))
-    assert serial(rig, "a.test") == 11
-    only_rsa = context()
-    only_rsa.maximum_version = ssl.TLSVersion.TLSv1_2
-    only_rsa.set_ciphers("ECDHE-RSA-AES128-GCM-SHA256")
-    assert serial(rig, "a.test", only_rsa) == 33
-
-
-async def test_versions_and_protocols_by_entry(rig: Rig) -> None:
-    strict = A.model_copy(update={"min_version": "TLSv1.3", "alpn": ("http/1.1",)})
-    await rig.serve(inputs(rig, strict, B, a=pem("a.test"), b=pem("b.test", serial=22)))
-    for name, minimum, code in (("a.test", "1.2", 35), ("a.test", "1.3", 0), ("x.b.test", "1.2", 0)):
-        to = f"{name}:8443:{rig.address}"
-        most = ("--tls-max", minimum, "--resolve", to, f"https://{name}:8443/")
-        assert (await curl("--http2", *most))[0] == code, (name, minimum)
-    _, said = await curl("--http2", "--resolve", f"a.test:8443:{rig.address}", "https://a.test:8443/")
-    assert said.startswith("HTTP/1.1")
-
-
-class HttpsLoad:
-    """Clients on kept and on new connections; what is lost is counted."""
-
-    def __init__(self, rig: Rig) -> None:
-        self.rig = rig
-        self.answered = 0
-        self.lost: list[str] = []
-        self.may_connect = True
-
-    def client(self, *, keeps_alive: bool) -> None:
-        while self.may_connect:
-            connection = HTTPSConnection(self.rig.address, 8443, timeout=10, context=Named())
-            try:
-                stays = True
-                connection.connect()
-                while stays:
-                    connection.request("GET", "/", headers={"Host": "a.test"})
-                    answer = connection.getresponse()
-                    stays = answer.read() == b"hello" and keeps_alive and not answer.will_close
-                    self.answered += answer.status == 200
-            except Exception as error:
-                self.lost.append(repr(error))
-            finally:
-                connection.close()
-
-    def start(self, *keeps_alive: bool) -> list[asyncio.Task[None]]:
-        return [asyncio.create_task(asyncio.to_thread(self.client, keeps_alive=keeps)) for keeps in keeps_alive]
-
-
-class Named(ssl.SSLContext):
-    """A client that always asks for a.test."""
-
-    def __new__(cls) -> "Named":
-        found = super().__new__(cls, ssl.PROTOCOL_TLS_CLIENT)
-        found.check_hostname = False
-        found.verify_mode = ssl.CERT_NONE
-        return found
-
-    def wrap_socket(self, sock: socket.socket, *_: object, **__: object) -> ssl.SSLSocket:
-        return super().wrap_socket(sock, server_hostname="a.test")
-
-
-async def test_a_rotation_under_load_loses_nothing(rig: Rig) -> None:
-    await rig.serve(inputs(rig, A, a=pem("a.test", serial=100)))
-    assert rig.front.haproxy
-    worker = rig.front.haproxy.worker
-    load = HttpsLoad(rig)
-    clients = load.start(True, False, True)
-    loop = asyncio.get_running_loop()
-    for number in range(101, 111):
-        changed = inputs(rig, A, a=pem("a.test", serial=number))
-        begun = loop.time()
-        await rig.rounds.round(changed)
-        assert await asyncio.to_thread(serial, rig, "a.test") == number
-        assert loop.time() - begun < 2
-        await rig.rounds.round(inputs(rig, A, a=b"garbage"))
-        assert "a.pem: holds no certificate" in rig.refusals()["certificates"]
-        assert rig.rounds.report.certificates_digest not in {"", rig.rounds.report.refusals[0].digest}
-    assert rig.front.haproxy.worker == worker
-    load.may_connect = False
-    await asyncio.sleep(0.2)
-    await rig.serving.end()
-    await asyncio.gather(*clients)
-    assert load.lost == []
-    assert load.answered > 20
-    assert rig.front.reloads == 0
-
-
-async def test_certificates_come_and_go(rig: Rig) -> None:
-    a, b = pem("a.test", serial=11), pem("b.test", serial=22)
-    await rig.serve(inputs(rig))
-    assert serial(rig, "a.test") == 0
-    for entries, pems, wanted in (
-        ((A,), {"a": a}, [11, 0]),
-        ((A, B), {"a": a, "b": b}, [11, 22]),
-        ((B,), {"b": b}, [0, 22]),
-        ((A, B), {"a": a, "b": b}, [11, 22]),
-    ):
-        await rig.serve(inputs(rig, *entries, **pems))
-        assert [serial(rig, name) for name in ("a.test", "x.b.test")] == wanted
-        assert {file.stem for file in (rig.paths.run / "certificates").iterdir()} == set(pems)
-    assert rig.front.reloads == 0
-    assert rig.front.updates > 5
-    assert all(file.stat().st_mode & 0o77 == 0 for file in (rig.paths.run / "certificates").iterdir())
-
-
-async def test_what_cannot_be_said_in_steps_is_a_reload(rig: Rig) -> None:
-    a = pem("a.test", serial=11)
-    await rig.serve(inputs(rig, A, a=a))
-    await rig.serve(inputs(rig, A.model_copy(update={"server_names": ("c.test",)}), a=a))
-    assert [serial(rig, name) for name in ("a.test", "c.test")] == [0, 11]
-    chain = a + b"".join(pem(f"{number}.test").split(b"-----BEGIN PRIVATE")[0] for number in range(80))
-    assert len(chain) > runtime.MAX_PAYLOAD
-    await rig.serve(inputs(rig, A, a=chain.replace(a, pem("a.test", serial=12))))
-    assert serial(rig, "a.test") == 12
-    assert (rig.front.reloads, rig.front.restarts) == (2, 0), [str(event) for event in rig.lines.events]
-
-
-def bad_pems() -> dict[str, bytes]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    good = certificate(key, "a.test")
-    return {
-        "holds no certificate": b"garbage",
-        "holds no private key": good,
-        "holds an encrypted key": good + key_pem(key, b"secret"),
-        "the key is not the certificate's": good + key_pem(ec.generate_private_key(ec.SECP256R1())),
-        "OpenSSL refuses it": (good + key_pem(key)).replace(b"M", b"-"),
-    }
-
-
-def test_bad_certificates_are_told_apart() -> None:
-    for reason, content in bad_pems().items():
-        assert Vetting().mistakes({"a": content})["a"].startswith(reason)
-    assert Vetting().mistakes({"a": pem("a.test")}) == {}
-
-
-async def test_a_bad_certificate_from_the_start_leaves_the_others_serving(rig: Rig) -> None:
-    given = inputs(rig, A, B, a=b"garbage", b=pem("b.test", serial=22))
-    await rig.until(given, lambda: rig.rounds.is_serving)
-    assert [serial(rig, name) for name in ("a.test", "x.b.test")] == [0, 22]
-    assert "a.pem" in rig.refusals()["certificates"]
-    assert rig.rounds.report.certificates_digest == ""
-    await rig.serve(inputs(rig, A, B, a=pem("a.test", serial=11), b=given.pems["b"]))
-    assert serial(rig, "a.test") == 11
-    assert rig.rounds.report.certificates_digest
-
-
-async def test_a_chaperone_that_starts_again_has_the_last_good_certificates(rig: Rig) -> None:
-    given = inputs(rig, A, a=pem("a.test", serial=11))
-    await rig.serve(given)
-    await rig.serving.end()
-    again = Rig.__new__(Rig)
-    again.__init__(rig.paths.run.parent / "other")  # type: ignore[misc]
-    shutil.copytree(rig.paths.run, again.paths.run, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.sock"))
-    try:
-        await again.until(replace(given, certificates=b"{", pems={}), lambda: again.rounds.is_serving)
-        assert serial(again, "a.test") == 11
-        assert "certificates" in again.refusals()
-    finally:
-        again.serving.hasten.set()
-        await again.serving.end()
 
 
 @pytest.mark.parametrize("who", ["worker", "master"])
@@ -354,6 +102,23 @@ async def test_leaving_under_https_load_loses_nothing(rig: Rig) -> None:
     assert rig.front.haproxy is None
 
 
+async def test_reloads_under_load_lose_nothing(rig: Rig) -> None:
+    a = pem("a.test", serial=11)
+    await rig.serve(inputs(rig, A, a=a))
+    load = HttpsLoad(rig)
+    clients = load.start(True, True, False, False)
+    for number in range(6):
+        await asyncio.sleep(0.3)
+        await rig.serve(inputs(rig, A.model_copy(update={"server_names": ("a.test", f"x{number}.test")}), a=a))
+    load.may_connect = False
+    await asyncio.sleep(0.2)
+    await rig.serving.end()
+    await asyncio.gather(*clients)
+    assert load.lost == []
+    assert load.answered > 50
+    assert (rig.front.reloads, rig.front.restarts) == (6, 0)
+
+
 @pytest.mark.parametrize("option", ["--http1.1", "--http2-prior-knowledge"])
 async def test_http2_without_tls(rig: Rig, option: str) -> None:
     await rig.serve(with_sockets(rig, (H2C,)))
@@ -413,20 +178,3 @@ async def test_what_is_offered(rig: Rig) -> None:
 def test_the_watch_is_quicker_than_a_restart_of_the_pod() -> None:
     longest = front_module.HANG_SECONDS + front_module.LOOK_SECONDS + front_module.ANSWER_SECONDS
     assert longest < 10
-
-
-async def test_reloads_under_load_lose_nothing(rig: Rig) -> None:
-    a = pem("a.test", serial=11)
-    await rig.serve(inputs(rig, A, a=a))
-    load = HttpsLoad(rig)
-    clients = load.start(True, True, False, False)
-    for number in range(6):
-        await asyncio.sleep(0.3)
-        await rig.serve(inputs(rig, A.model_copy(update={"server_names": ("a.test", f"x{number}.test")}), a=a))
-    load.may_connect = False
-    await asyncio.sleep(0.2)
-    await rig.serving.end()
-    await asyncio.gather(*clients)
-    assert load.lost == []
-    assert load.answered > 50
-    assert (rig.front.reloads, rig.front.restarts) == (6, 0)

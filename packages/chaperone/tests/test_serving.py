@@ -3,11 +3,9 @@
 import os
 import signal
 import socket
-import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -17,16 +15,6 @@ from varnish_gateway_chaperone.varnish import daemon
 pytestmark = pytest.mark.live
 
 MakeRig = Callable[[], Awaitable[Rig]]
-
-
-@pytest.fixture
-async def rig() -> AsyncIterator[Rig]:
-    # Unix sockets have short paths: pytest's own folders may be too deep.
-    with tempfile.TemporaryDirectory(prefix="vgw-") as folder:
-        found = Rig(Path(folder))
-        yield found
-        found.serving.hasten.set()
-        await found.serving.end()
 
 
 def pids(rig: Rig) -> tuple[int, int]:

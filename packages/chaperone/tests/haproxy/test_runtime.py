@@ -37,9 +37,20 @@ async def test_a_refused_certificate_leaves_nothing_behind() -> None:
     assert fake.told[-1] == f"del ssl cert {FILE}"
 
 
-async def test_a_certificate_that_is_too_large() -> None:
+@pytest.mark.parametrize(
+    "pem",
+    [
+        b"x" * (runtime.MAX_PAYLOAD + 1),
+        *(b"a" + end + b"%EOF%" + end + b"shutdown frontend https-443\n" for end in (b"\n", b"\r\n", b"\r", b"\x0c")),
+        b"%EOF%",
+        b"a\n \t%EOF% \nb",
+    ],
+)
+async def test_what_a_payload_cannot_hold_is_never_sent(pem: bytes) -> None:
+    fake = FakeRuntime()
     with pytest.raises(HaproxyRefusedError, match="need a reload"):
-        await set_certificate(FakeRuntime(), FILE, b"x" * (runtime.MAX_PAYLOAD + 1))
+        await set_certificate(fake, FILE, pem)
+    assert fake.told == []
 
 
 class Forgetful(FakeRuntime):

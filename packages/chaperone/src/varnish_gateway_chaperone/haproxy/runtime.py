@@ -74,8 +74,11 @@ async def _asked(path: str, text: str, seconds: float) -> str:
 
 
 def takes(pem: bytes) -> bool:
-    """Whether a certificate goes through the runtime API; a larger one needs a reload."""
-    return len(pem) <= MAX_PAYLOAD
+    """Whether a certificate goes through the runtime API; a reload reads the file of any other.
+
+    A line that ends the payload would make commands of those after it.
+    """
+    return len(pem) <= MAX_PAYLOAD and END not in (line.strip() for line in _lines(pem))
 
 
 async def change(runtime: Runtime, commands: Sequence[tuple[str, str | None]], *, last_word: str) -> None:
@@ -179,9 +182,13 @@ def alerts(text: str) -> str:
 
 def _payload(pem: bytes) -> str:
     if not takes(pem):
-        raise HaproxyRefusedError(f"more than {MAX_PAYLOAD} bytes need a reload")
+        raise HaproxyRefusedError(f"more than {MAX_PAYLOAD} bytes, and a line {END}, need a reload")
     # A blank line would end the payload for some versions.
-    return "\n".join(line for line in pem.decode("ascii", errors="replace").splitlines() if line.strip())
+    return "\n".join(line for line in _lines(pem) if line.strip())
+
+
+def _lines(pem: bytes) -> list[str]:
+    return pem.decode("ascii", errors="replace").splitlines()
 
 
 class FakeRuntime:
