@@ -1,6 +1,6 @@
 //! The body of an answer, pulled piece by piece.
 
-use std::{io, sync::Arc, time::Instant};
+use std::{io, ops::Range, sync::Arc, time::Instant};
 
 use crate::{
     chunked::Decoder,
@@ -9,7 +9,7 @@ use crate::{
     error::{Error, Stage},
     head::{Extent, Head},
     inbox::Inbox,
-    transport::{Connect, Wait},
+    transport::{Connect, Transport, Wait},
     upstream::Upstream,
 };
 
@@ -17,6 +17,13 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Piece<'a> {
     pub bytes: &'a [u8],
+    pub is_last: bool,
+}
+
+/// How much of a body was put where it was wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    pub bytes: usize,
     pub is_last: bool,
 }
 
@@ -36,9 +43,13 @@ pub(crate) struct Body<C: Connect> {
     connection: Option<Connection<C::Transport>>,
     pub inbox: Inbox,
     head: Head,
-    is_persistent: bool,
+    pub is_persistent: bool,
+    /// It went back to the pool.
+    is_released: bool,
     clock: Clock,
     rest: Rest,
+    /// Where the bytes lie that a room was too small for.
+    left_over: Range<usize>,
 }
 
 impl<C: Connect> Body<C> {
@@ -57,7 +68,17 @@ impl<C: Connect> Body<C> {
             Extent::UntilClosed => Rest::UntilClosed,
         };
         let upstream = Arc::clone(upstream);
-        let mut body = Self { upstream, connection: Some(connection), inbox, head, is_persistent, clock, rest };
+        let mut body = Self {
+            upstream,
+            connection: Some(connection),
+            inbox,
+            head,
+            is_persistent,
+            is_released: false,
+            clock,
+            rest,
+            left_over: 0..0,
+        };
         if let Rest::Nothing = body.rest {
             body.release();
         }
@@ -66,6 +87,10 @@ impl<C: Connect> Body<C> {
 
     pub fn is_expected(&self) -> bool {
         !matches!(self.head.extent, Extent::Nothing | Extent::Length(0))
+    }
+
+    pub fn is_released(&self) -> bool {
+        self.is_released
     }
 
     pub fn is_ready(&mut self) -> Result<bool, Error> {
@@ -95,6 +120,47 @@ impl<C: Connect> Body<C> {
             }
             Err(error) => Err(self.lose(error)),
         }
+    }
+
+    pub fn read_into(&mut self, room: &mut [u8]) -> Result<Taken, Error> {
+        match self.put(room) {
+            Ok(bytes) => {
+                let is_last = matches!(self.rest, Rest::Nothing) && self.left_over.is_empty();
+                Ok(Taken { bytes, is_last })
+            }
+            Err(error) => Err(self.lose(error)),
+        }
+    }
+
+    fn put(&mut self, room: &mut [u8]) -> Result<usize, Error> {
+        if self.left_over.is_empty() {
+            if let (Rest::Length(left), true) = (&self.rest, self.inbox.is_empty()) {
+                return self.read_directly(*left, room);
+            }
+            let (start, length) = self.pull()?;
+            self.left_over = start..start + length;
+        }
+        let bytes = room.len().min(self.left_over.len());
+        room[..bytes].copy_from_slice(self.inbox.at(self.left_over.start, bytes));
+        self.left_over.start += bytes;
+        Ok(bytes)
+    }
+
+    /// From the network, past the inbox, when `left` bytes of a body are.
+    fn read_directly(&mut self, left: u64, room: &mut [u8]) -> Result<usize, Error> {
+        let wait = self.clock.wait(self.clock.deadlines.between_bytes)?;
+        let bytes = usize::try_from(left).map_or(room.len(), |left| left.min(room.len()));
+        let connection = self.connection.as_mut().ok_or(Error::Closed)?;
+        let outcome = connection.transport.read(&mut room[..bytes], wait);
+        let read = outcome.map_err(|error| self.failure(&error))?;
+        if read == 0 {
+            return Err(Error::Closed);
+        }
+        self.rest = Rest::Length(left - read as u64);
+        if read as u64 == left {
+            self.finish();
+        }
+        Ok(read)
     }
 
     /// Where the next bytes lie; none at the end.
@@ -145,10 +211,15 @@ impl<C: Connect> Body<C> {
 
     fn read(&mut self, wait: Wait) -> Result<usize, Error> {
         let connection = self.connection.as_mut().ok_or(Error::Closed)?;
-        self.inbox.fill(&mut connection.transport, wait).map_err(|error| match error.kind() {
+        let outcome = self.inbox.fill(&mut connection.transport, wait);
+        outcome.map_err(|error| self.failure(&error))
+    }
+
+    fn failure(&self, error: &io::Error) -> Error {
+        match error.kind() {
             io::ErrorKind::TimedOut => self.clock.timeout(Stage::BetweenBytes),
-            _ => Error::of(&error),
-        })
+            _ => Error::of(error),
+        }
     }
 
     fn finish(&mut self) {
@@ -163,6 +234,7 @@ impl<C: Connect> Body<C> {
             && self.is_persistent
             && self.inbox.is_empty()
         {
+            self.is_released = true;
             self.upstream.pool.put(connection, self.head.keeps_for, Instant::now());
         }
     }

@@ -29,12 +29,13 @@ impl Default for Deadlines {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     pub deadlines: Deadlines,
+    pub started: Instant,
     total_at: Option<Instant>,
 }
 
 impl Clock {
     pub fn start(deadlines: Deadlines, now: Instant) -> Self {
-        Self { deadlines, total_at: deadlines.total.map(|total| now + total) }
+        Self { deadlines, started: now, total_at: deadlines.total.map(|total| now + total) }
     }
 
     /// The patience that is left of a step's, by the exchange's total.

@@ -36,6 +36,20 @@ pub trait Sink {
     fn take(&mut self, piece: &[u8]) -> ControlFlow<()>;
 }
 
+/// Somebody who is told how an exchange goes on; a request that is sent again begins again here, too.
+pub trait Watch<T> {
+    fn connected(&mut self, _: &T, _is_reused: bool) {}
+
+    /// As much as was sent of the head and of the body.
+    fn sent(&mut self, _head_bytes: usize, _body_bytes: u64) {}
+
+    /// The connection is closed.
+    fn failed(&mut self, _: Error) {}
+}
+
+/// Nobody.
+impl<T> Watch<T> for () {}
+
 impl<C: Connect> Upstream<C> {
     /// Sends the request, and reads the answer's head. The body is there exactly if `RequestHead::end` announced one.
     pub fn exchange(
@@ -44,9 +58,18 @@ impl<C: Connect> Upstream<C> {
         upload: Option<&mut dyn Upload>,
         deadlines: Deadlines,
     ) -> Result<Response<C>, Error> {
-        let now = Instant::now();
-        let clock = Clock::start(deadlines, now);
-        self.try_exchange(request, upload, &clock, now).map_err(|error| self.counters.failed(error))
+        self.exchange_watched(request, upload, deadlines, &mut ())
+    }
+
+    pub fn exchange_watched(
+        self: &Arc<Self>,
+        request: &RequestHead,
+        upload: Option<&mut dyn Upload>,
+        deadlines: Deadlines,
+        watch: &mut dyn Watch<C::Transport>,
+    ) -> Result<Response<C>, Error> {
+        let clock = Clock::start(deadlines, Instant::now());
+        self.try_exchange(request, upload, &clock, watch).map_err(|error| self.counters.failed(error))
     }
 
     fn try_exchange(
@@ -54,17 +77,17 @@ impl<C: Connect> Upstream<C> {
         request: &RequestHead,
         upload: Option<&mut dyn Upload>,
         clock: &Clock,
-        now: Instant,
+        watch: &mut dyn Watch<C::Transport>,
     ) -> Result<Response<C>, Error> {
-        let Some(known) = self.pool.take(now) else {
-            return self.attempt(self.connect(clock)?, request, upload, clock).map_err(|failure| failure.error);
+        let Some(known) = self.pool.take(clock.started) else {
+            return self.attempt(self.connect(clock)?, request, upload, clock, watch).map_err(|failure| failure.error);
         };
         let may_repeat = request.is_idempotent && upload.is_none();
-        match self.attempt(known, request, upload, clock) {
+        match self.attempt(known, request, upload, clock, watch) {
             // Between two answers a peer may close at any time; the request crossed that, and nobody has read it.
             Err(failure) if failure.is_stale && may_repeat => {
                 self.counters.repeated.add();
-                self.attempt(self.connect(clock)?, request, None, clock).map_err(|failure| failure.error)
+                self.attempt(self.connect(clock)?, request, None, clock, watch).map_err(|failure| failure.error)
             }
             outcome => outcome.map_err(|failure| failure.error),
         }
@@ -76,11 +99,16 @@ impl<C: Connect> Upstream<C> {
         request: &RequestHead,
         upload: Option<&mut dyn Upload>,
         clock: &Clock,
+        watch: &mut dyn Watch<C::Transport>,
     ) -> Result<Response<C>, Failure> {
+        watch.connected(&connection.transport, connection.is_reused);
         let mut attempt = Attempt::new(connection, request, *clock);
-        match attempt.send(upload).and_then(|()| attempt.answer()) {
+        let outcome = attempt.send(upload);
+        watch.sent(if attempt.has_begun { request.bytes().len() } else { 0 }, attempt.sent);
+        match outcome.and_then(|()| attempt.answer()) {
             Ok(head) => Ok(Response::new(self, attempt.connection, attempt.inbox, head, attempt.is_cut, attempt.clock)),
             Err(error) => {
+                watch.failed(error);
                 let is_stale = attempt.connection.is_reused && !attempt.has_heard && error == Error::Closed;
                 Err(Failure { error, is_stale })
             }

@@ -9,7 +9,7 @@ const FIELDS: usize = 128;
 
 /// How the end of a body is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Extent {
+pub enum Extent {
     Nothing,
     Length(u64),
     Chunked,
@@ -25,6 +25,9 @@ pub(crate) struct Head {
     pub is_persistent: bool,
     /// How long the peer says that it keeps the connection.
     pub keeps_for: Option<Duration>,
+    pub is_http_1_1: bool,
+    /// Of the head itself.
+    pub bytes: usize,
 }
 
 impl Head {
@@ -109,7 +112,8 @@ pub(crate) fn parse(bytes: &[u8], spans: &mut Spans, answers_head: bool) -> Resu
         spans.fields.retain(|field| !named(field));
     }
     spans.reason = span(parsed.reason.unwrap_or_default().as_bytes());
-    terms.head(parsed.code.unwrap_or_default(), parsed.version == Some(1), answers_head)
+    let head = terms.head(parsed.code.unwrap_or_default(), parsed.version == Some(1), answers_head)?;
+    Ok(Head { bytes: bytes.len(), ..head })
 }
 
 /// What the fields say about the connection and the body.
@@ -157,8 +161,9 @@ impl Terms {
             Some(length) => Extent::Length(length),
             None => Extent::UntilClosed,
         };
-        let is_persistent = is_http_1_1 && !self.closes && extent != Extent::UntilClosed;
-        Ok(Head { status, extent, content_length: self.content_length, is_persistent, keeps_for: self.keeps_for })
+        let Self { content_length, closes, keeps_for, .. } = self;
+        let is_persistent = is_http_1_1 && !closes && extent != Extent::UntilClosed;
+        Ok(Head { status, extent, content_length, is_persistent, keeps_for, is_http_1_1, bytes: 0 })
     }
 }
 

@@ -34,11 +34,12 @@ mod tcp;
 mod transport;
 mod upstream;
 
-pub use body::Piece;
+pub use body::{Piece, Taken};
 pub use counters::Counters;
 pub use deadlines::Deadlines;
 pub use error::{Error, Stage};
-pub use exchange::{Sink, Upload};
+pub use exchange::{Sink, Upload, Watch};
+pub use head::Extent;
 pub use pool::PoolLimits;
 pub use request::{Framing, RequestHead, with_request_head};
 pub use response::Response;

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use crate::{
-    body::{Body, Piece},
+    body::{Body, Piece, Taken},
     connection::Connection,
     deadlines::Clock,
     error::Error,
-    head::Head,
+    head::{Extent, Head},
     inbox::Inbox,
     transport::Connect,
     upstream::Upstream,
@@ -52,6 +52,30 @@ impl<C: Connect> Response<C> {
         self.body.is_expected()
     }
 
+    /// How the end of the body is known.
+    pub fn extent(&self) -> Extent {
+        self.head.extent
+    }
+
+    pub fn is_http_1_1(&self) -> bool {
+        self.head.is_http_1_1
+    }
+
+    /// As many as the head took.
+    pub fn head_bytes(&self) -> usize {
+        self.head.bytes
+    }
+
+    /// The connection will not serve again, unless it does already.
+    pub fn close_after(&mut self) {
+        self.body.is_persistent = false;
+    }
+
+    /// Whether the connection serves others again.
+    pub fn is_released(&self) -> bool {
+        self.body.is_released()
+    }
+
     /// The reason phrase; empty once the body was read from.
     pub fn reason(&self) -> &[u8] {
         self.body.inbox.reason()
@@ -71,5 +95,11 @@ impl<C: Connect> Response<C> {
     /// The next piece of the body. After an error there is nothing more.
     pub fn next_piece(&mut self) -> Result<Piece<'_>, Error> {
         self.body.next_piece()
+    }
+
+    /// As `next_piece`, into a room that is not empty; what comes from the network later goes straight there. At least
+    /// one byte, unless it is the end. Not to be mixed with `next_piece`.
+    pub fn read_into(&mut self, room: &mut [u8]) -> Result<Taken, Error> {
+        self.body.read_into(room)
     }
 }

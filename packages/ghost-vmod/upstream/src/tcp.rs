@@ -3,6 +3,7 @@
 use std::{
     io::{self, IoSlice, Read},
     net::{SocketAddr, TcpStream},
+    os::fd::{AsRawFd, RawFd},
     time::{Duration, Instant},
 };
 
@@ -17,13 +18,20 @@ use crate::transport::{Connect, Transport, Wait, Written};
 #[derive(Debug)]
 pub struct Tcp {
     socket: TcpStream,
+    local: Option<SocketAddr>,
     /// What the kernel was told last, to tell it less often.
     read_patience: Option<Duration>,
 }
 
 impl Tcp {
     pub fn new(socket: TcpStream) -> Self {
-        Self { socket, read_patience: None }
+        let local = socket.local_addr().ok();
+        Self { socket, local, read_patience: None }
+    }
+
+    /// Our end of the connection.
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        self.local
     }
 
     fn read_in_time(&mut self, buffer: &mut [u8], patience: Duration) -> io::Result<usize> {
@@ -57,6 +65,12 @@ impl Tcp {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+}
+
+impl AsRawFd for Tcp {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ghost_upstream::{Error, Framing, Stage};
+use ghost_upstream::{Error, Framing, Stage, Taken, Tcp, Watch};
 use support::{PATIENT, Pieces, QUICK, backend, body_of, get, read_exactly, read_head, request, says, upstreams};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -84,6 +84,66 @@ fn uploads_with_a_length_and_chunked() {
         assert_eq!(body_of(&mut response), Ok(b"ok".to_vec()));
     }
     assert_eq!(seen.load(Ordering::SeqCst), 1);
+}
+
+/// What happened to an exchange.
+#[derive(Default)]
+struct Seen(Vec<String>);
+
+impl Watch<Tcp> for Seen {
+    fn connected(&mut self, transport: &Tcp, is_reused: bool) {
+        assert!(transport.local_address().is_some());
+        self.0.push(format!("connected, reused: {is_reused}"));
+    }
+
+    fn sent(&mut self, head_bytes: usize, body_bytes: u64) {
+        self.0.push(format!("sent {head_bytes}, {body_bytes}"));
+    }
+
+    fn failed(&mut self, error: Error) {
+        self.0.push(format!("failed: {error}"));
+    }
+}
+
+#[test]
+fn who_watches_sees_each_attempt() {
+    let (address, _) = backend("127.0.0.1", |socket, number| {
+        let mut socket = BufReader::new(socket);
+        read_head(&mut socket);
+        if number == 0 {
+            socket.get_mut().write_all(OK).unwrap();
+            // The second request is read, and never answered.
+            read_head(&mut socket);
+        }
+    });
+    let upstreams = upstreams();
+    let (get, mut seen) = (request("GET", Framing::Nothing), Seen::default());
+    let mut response = upstreams.get(address).exchange_watched(&get, None, PATIENT, &mut seen).unwrap();
+    assert_eq!(response.head_bytes(), OK.len() - 2);
+    let mut room = [0; 9];
+    assert_eq!(response.read_into(&mut room), Ok(Taken { bytes: 2, is_last: true }));
+    assert!(response.is_released());
+    let outcome = upstreams.get(address).exchange_watched(&get, None, PATIENT, &mut seen);
+    assert_eq!(outcome.err(), Some(Error::Closed));
+    let sent = format!("sent {}, 0", get.bytes().len());
+    let failed = format!("failed: {}", Error::Closed);
+    let first = ["connected, reused: false", &sent];
+    let stale = ["connected, reused: true", &sent, &failed];
+    let again = ["connected, reused: false", &sent, &failed];
+    assert_eq!(seen.0, [&first[..], &stale, &again].concat());
+}
+
+#[test]
+fn a_connection_that_shall_not_serve_again_does_not() {
+    let (address, connections) = backend("127.0.0.1", says(OK, false));
+    let upstreams = upstreams();
+    for _ in 0..2 {
+        let mut response = upstreams.get(address).exchange(&request("GET", Framing::Nothing), None, PATIENT).unwrap();
+        response.close_after();
+        assert_eq!(body_of(&mut response), Ok(b"ok".to_vec()));
+        assert!(!response.is_released());
+    }
+    assert_eq!(connections.load(Ordering::SeqCst), 2);
 }
 
 #[test]
