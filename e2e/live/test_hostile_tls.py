@@ -16,7 +16,8 @@ from victim import unharmed
 
 pytestmark = pytest.mark.live
 
-HANDSHAKE_SECONDS = 10
+BEGINNING_SECONDS = 10
+"""For a handshake, and for the first request's head."""
 SLOW_CLIENTS = 1000
 
 
@@ -44,14 +45,17 @@ def large_client_hello() -> bytes:
 
 @pytest.fixture(scope="module")
 def stalled(front: Front) -> Iterator[tuple[float, list[socket.socket]]]:
-    """Handshakes that stop half way, since the first test of this module."""
-    hello = client_hello()
-    parts = [b"", hello[:3], hello[: len(hello) // 2], hello]
+    """Handshakes and heads that stop half way, since the first test of this module."""
+    hello, head = client_hello(), b"GET / HTTP/1.1\r\nHost: a.test\r\nX-Slow: "
+    parts = [(TLS, hello[:size]) for size in (0, 3, len(hello) // 2, len(hello))]
+    parts += [(port, head[:size]) for port in (DIRECT, H2C) for size in (0, 3, len(head))]
     with ExitStack() as stack:
         begun = time.monotonic()
-        sockets = [stack.enter_context(socket.create_connection((front.address, TLS))) for _ in range(100)]
-        for number, half_way in enumerate(sockets):
-            half_way.sendall(parts[number % len(parts)])
+        sockets = []
+        for port, part in parts * 10:
+            half_way = stack.enter_context(socket.create_connection((front.address, port)))
+            half_way.sendall(part)
+            sockets.append(half_way)
         yield begun, sockets
 
 
@@ -194,12 +198,12 @@ def test_many_slow_clients(front: Front) -> None:
         time.sleep(0.5)
 
 
-def test_handshakes_that_stop_half_way_are_ended(front: Front, stalled: tuple[float, list[socket.socket]]) -> None:
-    """The last one of this module: the time runs since the first."""
+def test_what_stops_half_way_is_ended(front: Front, stalled: tuple[float, list[socket.socket]]) -> None:
+    """The last one of this module: the time runs since the first. A connection that may be idle would stay for 60 s."""
     begun, sockets = stalled
     with unharmed(front):
         for half_way in sockets:
-            half_way.settimeout(max(begun + HANDSHAKE_SECONDS + 3 - time.monotonic(), 0.1))
+            half_way.settimeout(max(begun + 3 * BEGINNING_SECONDS - time.monotonic(), 0.1))
             with suppress(ConnectionError):
                 while half_way.recv(65536):
                     pass

@@ -39,7 +39,7 @@ def test_http2_stays_off_whatever_a_user_adds() -> None:
 
 def test_a_users_parameter_comes_after_the_defaults() -> None:
     found = varnishd_arguments(pod(varnishd_arguments=["-p", "timeout_idle=5"]), PATHS, "::1")
-    assert found.index("timeout_idle=60") < found.index("timeout_idle=5")
+    assert found.index("timeout_idle=10") < found.index("timeout_idle=5")
 
 
 def test_a_socket_that_speaks_tls_is_not_opened_in_the_clear() -> None:

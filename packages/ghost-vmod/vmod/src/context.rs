@@ -101,6 +101,19 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// How long the client's connection may be idle, and a body of its pause; once, so that user VCL may change it.
+    pub fn set_patience(self, seconds: u32) {
+        unsafe {
+            let Some(session) = (*self.raw).sp.as_mut().filter(|session| session.timeout_idle.0.is_nan()) else {
+                return;
+            };
+            session.timeout_idle.0 = seconds.into();
+            let time = libc::timeval { tv_sec: seconds.into(), tv_usec: 0 };
+            let bytes = libc::socklen_t::try_from(size_of_val(&time)).unwrap_or(0);
+            libc::setsockopt(session.fd, libc::SOL_SOCKET, libc::SO_RCVTIMEO, (&raw const time).cast(), bytes);
+        }
+    }
+
     /// The name of the socket that the request came in on.
     pub fn socket(self) -> &'a [u8] {
         unsafe {

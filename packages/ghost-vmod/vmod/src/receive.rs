@@ -26,6 +26,10 @@ const MALFORMED: u16 = 400;
 
 const MISDIRECTED: u16 = 421;
 
+/// varnishd has one time for an idle connection and for a request's head. It is started with that of a head, 10 s; who
+/// has sent a whole one gets this.
+const PATIENCE_SECONDS: u32 = 60;
+
 /// Returns the status to refuse with at once, or 0. A restart keeps the route, unless user VCL rolled the request back.
 pub fn receive(tables: &Tables, context: Context) -> u16 {
     match context.restarts() {
@@ -46,6 +50,7 @@ enum Received {
 
 fn receive_as(tables: &Tables, context: Context, received: Received) -> u16 {
     panic_if_asked(context, "receive");
+    context.set_patience(PATIENCE_SECONDS);
     // Until there is a hint, Varnish's default holds: the preamble's backend that is none.
     let (Some(request), Some(task)) = (context.request(), context.task()) else { return UNAVAILABLE };
     // What a panic or a full workspace leaves behind.

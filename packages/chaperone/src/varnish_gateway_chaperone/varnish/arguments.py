@@ -15,7 +15,8 @@ PARAMETERS: Final[dict[str, str]] = {
     "http_resp_hdr_len": "8k",
     "http_resp_size": "32k",
     "http_max_hdr": "80",
-    "timeout_idle": "60",
+    # From a connection's beginning to the end of its first request's head. Ghost then gives it 60 s.
+    "timeout_idle": "10",
     "connect_timeout": "3.5",
     "first_byte_timeout": "60",
     "between_bytes_timeout": "60",
