@@ -1,13 +1,11 @@
 """What stands before varnishd and speaks TLS: our HAProxy, the same in TCP mode, hitch. And nginx, alone."""
 
 import os
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
-from bench.varnish import Varnish, cpu_seconds
+from bench.program import Program
+from bench.varnish import Varnish
 from varnish_gateway_chaperone.haproxy.configuration import (
     CIPHERS,
     CIPHERSUITES,
@@ -88,40 +86,25 @@ http {{
 
 
 @dataclass
-class Front:
-    """Runs while the block runs, on the processor of what is measured."""
+class Front(Program):
+    """On the processor of what is measured."""
 
     name: str
-    command: list[str]
+    started_by: list[str]
+    address: str
     port: int
     varnish: Varnish | None = None
     """The one behind it."""
 
-    def __enter__(self) -> Self:
-        self.process = subprocess.Popen(
-            ["taskset", "-c", "0", *self.command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.process.terminate()
-        self.process.wait()
+    def command(self) -> list[str]:
+        return self.started_by
 
     def own_cpu_seconds(self) -> float:
-        return sum(map(cpu_seconds, processes(self.process.pid)))
+        return super().cpu_seconds()
 
     def cpu_seconds(self) -> float:
         """With that of the varnishd behind it."""
         return self.own_cpu_seconds() + (self.varnish.cpu_seconds() if self.varnish else 0)
-
-
-def processes(pid: int) -> list[int]:
-    """It and its descendants."""
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    children = [int(child) for task in tasks for child in (task / "children").read_text().split()]
-    return [pid, *(found for child in children for found in processes(child))]
 
 
 @dataclass(frozen=True)
@@ -156,7 +139,7 @@ class Fronts:
     def _haproxy(self, name: str, text: str, port: int, varnish: Varnish | None) -> Front:
         file = self.folder / f"{port}.cfg"
         file.write_text(text)
-        return Front(name, [HAPROXY, "-db", "-f", str(file)], port, varnish)
+        return Front(name, [HAPROXY, "-db", "-f", str(file)], self.address, port, varnish)
 
     def configuration(self, port: int, connections: int) -> str:
         socket = PodSocket(name=SOCKET, port=port, protocol="HTTPS", front="proxy")
@@ -181,12 +164,12 @@ class Fronts:
         text += 'user = "nobody"\n' if os.getuid() == 0 else ""
         file = self.folder / "hitch.conf"
         file.write_text(text)
-        return Front("hitch", ["hitch", "--config", str(file)], port, varnish)
+        return Front("hitch", ["hitch", "--config", str(file)], self.address, port, varnish)
 
     def nginx(self, port: int) -> Front:
         file = self.folder / "nginx.conf"
         file.write_text(NGINX.format(body=BODY, folder=self.folder, **self._tls(port)))
-        return Front("nginx", ["nginx", "-e", "/dev/null", "-c", str(file)], port)
+        return Front("nginx", ["nginx", "-e", "/dev/null", "-c", str(file)], self.address, port)
 
     def _tls(self, port: int) -> dict[str, str]:
         pem = next(iter(sorted(self.paths.certificates.glob("*.pem"))))

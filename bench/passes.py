@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from bench import proxies
 from bench.document import ghost
 from bench.load import Load, Wrk
+from bench.program import Program
 from bench.varnish import Varnish
 from varnish_gateway_operator.packaged import vcl_parts
 from varnish_gateway_operator.translate.vcl import concatenated
@@ -64,16 +64,6 @@ KINDS = (
 )
 
 
-class Measured(Protocol):
-    """A proxy that runs."""
-
-    name: str
-    address: str
-    port: int
-
-    def cpu_seconds(self) -> float: ...
-
-
 @dataclass(frozen=True)
 class Run:
     us: float
@@ -93,7 +83,7 @@ def run(kind: Kind, routes: int, connections: int) -> list[Turn]:
     """The turns of all proxies; the first one, which warms them, left out."""
     with ExitStack() as stack:
         stack.enter_context(Varnish("backend", BACKEND_VCL, *BACKEND))
-        measured: list[Measured] = [
+        measured: list[Program] = [
             stack.enter_context(Varnish(PLAIN, PLAIN_VCL, ADDRESS, 18101, cpu=0)),
             stack.enter_context(of_ghost("ghost, direct", 18102, routes, is_direct=True)),
             stack.enter_context(of_ghost("ghost, by fetch", 18103, routes, is_direct=False)),
@@ -109,7 +99,7 @@ def run(kind: Kind, routes: int, connections: int) -> list[Turn]:
         return turns[1:]
 
 
-def measure(proxy: Measured, kind: Kind, hosts: int, connections: int) -> Run:
+def measure(proxy: Program, kind: Kind, hosts: int, connections: int) -> Run:
     before = proxy.cpu_seconds()
     url = f"http://{proxy.address}:{proxy.port}"
     load = Wrk(

@@ -3,17 +3,13 @@
 import json
 import os
 import shutil
-import socket
-import subprocess
-import tempfile
-import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from bench.document import host
-from bench.varnish import cpu_seconds
+from bench.program import Program
 
 HAPROXY = os.environ.get("VARNISH_GATEWAY_HAPROXY", "haproxy")
 ENVOY = os.environ.get("VARNISH_GATEWAY_ENVOY", "")
@@ -22,42 +18,18 @@ ENVOY = os.environ.get("VARNISH_GATEWAY_ENVOY", "")
 Backend = tuple[str, int]
 
 
-class Proxy:
-    """Runs while the block runs, on processor 0."""
+@dataclass
+class Proxy(Program):
+    """One of them."""
 
-    def __init__(self, name: str, address: str, port: int, command: Callable[[Path], list[str]]) -> None:
-        self.name, self.address, self.port = name, address, port
-        self._command = command
+    name: str
+    address: str
+    port: int
+    configured: Callable[[Path], list[str]]
+    """Writes a configuration into a folder; returns the command."""
 
-    def __enter__(self) -> Self:
-        self._folder = tempfile.TemporaryDirectory(prefix="vgw-bench-")
-        command = ["taskset", "-c", "0", *self._command(Path(self._folder.name))]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while not self._accepts():
-            if self._process.poll() is not None:
-                raise RuntimeError(f"{self.name} ended with {self._process.returncode}")
-            time.sleep(0.05)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._process.terminate()
-        self._process.wait()
-        self._folder.cleanup()
-
-    def _accepts(self) -> bool:
-        try:
-            socket.create_connection((self.address, self.port), timeout=1).close()
-        except OSError:
-            return False
-        return True
-
-    def cpu_seconds(self) -> float:
-        """Of the process and its workers."""
-        pid = self._process.pid
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        return sum(map(cpu_seconds, [pid, *map(int, children)]))
+    def command(self) -> list[str]:
+        return self.configured(self.folder)
 
 
 def nginx(address: str, port: int, backend: Backend) -> Proxy:
