@@ -40,6 +40,11 @@ nox.options.default_venv_backend = "none"
 RUNTIME = ROOT / ".nox" / "runtime"
 WORKSHOP = ROOT / ".nox" / "workshop"
 
+# Containers like to forbid Python its bytecode: hundreds of starts would compile the same sources each time.
+WITH_BYTECODE = {"PYTHONDONTWRITEBYTECODE": ""}
+# More processes than processors: most of a live test is waiting.
+EVERY_TEST = ("-n", "4", "packages", "e2e/live")
+
 
 @nox.session
 def gateway(session: nox.Session) -> None:
@@ -93,20 +98,27 @@ def end_with_parent() -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Every test that needs no cluster: Python, Rust, VTC, golden cases, and the cases live through varnishd."""
+    """Every test that needs no cluster: Python, Rust, VTC, golden cases, and the cases live; `-- ARGS`: pytest's alone."""
     environment = programs(session)
     run = workshop(session)
+    if session.posargs:
+        run("pytest", *session.posargs, env=environment)
+        return
     rust = subprocess.Popen([*cargo("test", profile="vtc"), "--quiet"], cwd=GHOST, env=os.environ | environment)
     try:
-        if session.posargs:
-            run("pytest", *session.posargs, env=environment)
-        else:
-            # More processes than processors: most of a live test is waiting.
-            run("pytest", "-n", "4", "--cov", "--cov-report=term:skip-covered", "packages", "e2e/live", env=environment)
+        run("pytest", *EVERY_TEST, env=environment)
     finally:
         failed = rust.wait() != 0
     if failed:
         session.error("cargo test failed")
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """What the tests run of our Python, lines and branches; not part of `tests`, whose work it doubles."""
+    environment = programs(session)
+    run = workshop(session)
+    run("pytest", *EVERY_TEST, "--cov", "--cov-report=term:skip-covered", env=environment)
 
 
 @nox.session
@@ -352,7 +364,7 @@ def workshop(session: nox.Session) -> Callable[..., None]:
     fill(session, WORKSHOP, [*editable_packages(), *groups])
 
     def run(tool: str, *arguments: str, env: dict[str, str] | None = None) -> None:
-        session.run(str(WORKSHOP / "bin" / tool), *arguments, env=env, external=True)
+        session.run(str(WORKSHOP / "bin" / tool), *arguments, env=WITH_BYTECODE | (env or {}), external=True)
 
     return run
 
