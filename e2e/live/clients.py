@@ -76,9 +76,16 @@ class Connection:
         self.close()
 
 
+def connected(address: str, port: int) -> socket.socket:
+    """What is written in small pieces goes out at once: else each waits for the last one's acknowledgement."""
+    plain = socket.create_connection((address, port), timeout=TIMEOUT_SECONDS)
+    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return plain
+
+
 def connect(address: str, port: int, protocol: str = HTTP1, *, preface: bytes = b"") -> Connection:
     """In the clear; HTTP/2 is spoken without asking. What a load balancer says comes first."""
-    plain = socket.create_connection((address, port), timeout=TIMEOUT_SECONDS)
+    plain = connected(address, port)
     plain.sendall(preface)
     return Connection(plain, protocol)
 
@@ -92,7 +99,7 @@ def connect_tls(
     preface: bytes = b"",
 ) -> Connection:
     """Over TLS; raises OSError when the handshake fails."""
-    plain = socket.create_connection((address, port), timeout=TIMEOUT_SECONDS)
+    plain = connected(address, port)
     try:
         plain.sendall(preface)
         tls = (context or trusting(*protocols)).wrap_socket(plain, server_hostname=server_name or None)

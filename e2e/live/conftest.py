@@ -23,11 +23,17 @@ def front() -> Iterator[Front]:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--load-seconds", type=float, default=3.0, help="how long certificates are swapped under load")
+    parser.addoption("--flood-seconds", type=float, default=0.5, help="how long attacks last")
 
 
 @pytest.fixture
 def load_seconds(request: pytest.FixtureRequest) -> float:
     return float(request.config.getoption("--load-seconds"))
+
+
+@pytest.fixture
+def flood_seconds(request: pytest.FixtureRequest) -> float:
+    return float(request.config.getoption("--flood-seconds"))
 
 
 @pytest.fixture

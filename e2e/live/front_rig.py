@@ -77,6 +77,15 @@ spec:
   rules:
   - backendRefs: [{name: web, port: 80}]
 ---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: answered}
+spec:
+  parentRefs: [{name: gw}]
+  hostnames: [x.test]
+  rules:
+  - filters: [{type: RequestRedirect, requestRedirect: {path: {type: ReplaceFullPath, replaceFullPath: /}}}]
+---
 apiVersion: v1
 kind: Service
 metadata: {name: web}

@@ -9,7 +9,7 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
-from clients import HTTP1, HTTP2, Connection, Request, connect_tls, trusting
+from clients import HTTP1, HTTP2, Connection, Request, trusting
 from front_rig import BALANCED_TLS, DIRECT, H2C, SERIALS, TLS, Front
 from load import serial_of
 from victim import unharmed
@@ -186,16 +186,47 @@ class TestResumption:
                 self.statuses(front, context, "modern.test", TLS, session)
 
 
-def test_many_slow_clients(front: Front) -> None:
-    """Heads that never end, on both kinds of front, and finished handshakes after which nothing comes."""
-    with ExitStack() as stack, unharmed(front):
-        for number in range(SLOW_CLIENTS):
-            port = (DIRECT, H2C)[number % 2]
-            slow = stack.enter_context(socket.create_connection((front.address, port), timeout=5))
-            slow.sendall(b"GET / HTTP/1.1\r\nHost: a.test\r\nX-Slow: ")
-        for _ in range(50):
-            stack.enter_context(connect_tls(front.address, TLS, "a.test", HTTP2))
-        time.sleep(0.5)
+SLOW = {
+    "slow heads": [(port, b"GET / HTTP/1.1\r\nHost: a.test\r\nX-Slow: ") for port in (DIRECT, H2C)],
+    "half handshakes": [(TLS, client_hello()), (TLS, client_hello()[:100])],
+}
+
+
+@pytest.mark.parametrize("kind", SLOW)
+def test_many_slow_clients(front: Front, flood_seconds: float, kind: str) -> None:
+    """Who comes back as soon as he is sent away; on both kinds of front, and during the handshake."""
+    with ExitStack() as stack, unharmed(front, kind, flood_seconds):
+        held = [SlowClient(stack, front.address, *SLOW[kind][number % 2]) for number in range(SLOW_CLIENTS)]
+        end = time.monotonic() + flood_seconds
+        while time.monotonic() < end:
+            for slow in held:
+                slow.come_back()
+            time.sleep(0.1)
+
+
+class SlowClient:
+    """Says the beginning of something, and no more."""
+
+    def __init__(self, stack: ExitStack, address: str, port: int, said: bytes) -> None:
+        self._stack, self._place, self._said = stack, (address, port), said
+        self._connect()
+
+    def _connect(self) -> None:
+        self._socket = self._stack.enter_context(socket.create_connection(self._place, timeout=5))
+        self._socket.sendall(self._said)
+        self._socket.setblocking(False)
+
+    def come_back(self) -> None:
+        """If it was sent away."""
+        try:
+            while self._socket.recv(65536):
+                pass
+        except BlockingIOError:
+            return
+        except ConnectionError:
+            pass
+        self._socket.close()
+        self._connect()
 
 
 def test_what_stops_half_way_is_ended(front: Front, stalled: tuple[float, list[socket.socket]]) -> None:

@@ -4,13 +4,18 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from clients import HTTP2, Request, connect, connect_tls
 from front_rig import DIRECT, TLS, Front
 
-PACE_SECONDS = 0.01
-PATIENCE_SECONDS = 3.0
+PACE_SECONDS: Final = 0.01
+PATIENCE_SECONDS: Final = 3.0
 """On two processors that all tests share; an attack that works takes far longer, or everything."""
+CALM: Final = 3
+"""A third of the time that an attack takes is watched before it."""
+TELLING_SECONDS: Final = 10
+"""A shorter time has too few answers for the slowest hundredth of them."""
 
 
 class Victim:
@@ -19,7 +24,8 @@ class Victim:
     def __init__(self, front: Front) -> None:
         self._front = front
         self._is_over = threading.Event()
-        self.slowest_seconds = 0.0
+        self.seconds: list[float] = []
+        """What each request took, its connection included."""
         self.harmed: list[str] = []
 
     def run(self) -> None:
@@ -31,7 +37,7 @@ class Victim:
                     ask()
                 except OSError as error:
                     self.harmed.append(repr(error))
-                self.slowest_seconds = max(self.slowest_seconds, time.monotonic() - begun)
+                self.seconds.append(time.monotonic() - begun)
             is_over = self._is_over.wait(PACE_SECONDS)
 
     def _ask_tls(self) -> None:
@@ -49,9 +55,14 @@ class Victim:
     def end(self) -> None:
         self._is_over.set()
 
+    @property
+    def p99_milliseconds(self) -> float:
+        """No more than one answer of a hundred took longer."""
+        return 1000 * sorted(self.seconds)[-1 - len(self.seconds) // 100]
+
 
 @contextmanager
-def unharmed(front: Front) -> Iterator[Victim]:
+def watched(front: Front) -> Iterator[Victim]:
     """Whatever happens meanwhile: every request is answered, in time, by the same processes."""
     before = front.gateway.processes
     victim = Victim(front)
@@ -63,5 +74,19 @@ def unharmed(front: Front) -> Iterator[Victim]:
         victim.end()
         thread.join()
     assert victim.harmed == []
-    assert victim.slowest_seconds < PATIENCE_SECONDS
+    assert max(victim.seconds) < PATIENCE_SECONDS
     assert front.gateway.processes == before
+
+
+@contextmanager
+def unharmed(front: Front, attack: str = "", seconds: float = 0) -> Iterator[None]:
+    """The same; an attack of so many seconds is compared with the time before it, if that is long enough to tell."""
+    with watched(front) as before:
+        time.sleep(seconds / CALM)
+    with watched(front) as during:
+        yield
+    if attack:
+        counted = f"{len(during.seconds)} requests, {len(during.harmed)} harmed"
+        print(f"{attack}: p99 {before.p99_milliseconds:.1f} ms before, {during.p99_milliseconds:.1f} during; {counted}")
+    if seconds >= TELLING_SECONDS:
+        assert during.p99_milliseconds <= 2 * before.p99_milliseconds
