@@ -98,7 +98,7 @@ def end_with_parent() -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Every test that needs no cluster: Python, Rust, VTC, golden cases, and the cases live; `-- ARGS`: pytest's alone."""
+    """Every test that needs no cluster: Python, Rust, VTC, golden cases, the cases live; `-- ARGS`: only pytest."""
     environment = programs(session)
     run = workshop(session)
     if session.posargs:
