@@ -43,10 +43,17 @@ class Case:
     def objects(self) -> list[Mapping[str, Any]]:
         return [manifest.content for manifest in parse(self.folder / "in.yaml", self.manifests).manifests]
 
+    @property
+    def has_claims(self) -> bool:
+        return self._requests.exists()
+
+    @property
+    def _requests(self) -> Path:
+        return self.folder / "requests.yaml"
+
     @cached_property
     def claims(self) -> list[dict[str, Any]]:
-        file = self.folder / "requests.yaml"
-        return list(yaml.safe_load(moved(file.read_bytes()))) if file.exists() else []
+        return list(yaml.safe_load(moved(self._requests.read_bytes()))) if self.has_claims else []
 
     @cached_property
     def gateways(self) -> dict[str, Documents]:

@@ -9,10 +9,13 @@ from varnish_gateway_operator.resources.parameters import Passes
 pytestmark = pytest.mark.live
 
 
+@pytest.mark.parametrize("case", [case for case in all_cases() if case.has_claims], ids=lambda case: case.folder.name)
 @pytest.mark.parametrize("passes", ["Direct", "Fetch"])
-@pytest.mark.parametrize("case", [case for case in all_cases() if case.claims], ids=lambda case: case.folder.name)
 def test_case(case: Case, passes: Passes, gateways: LiveGateways) -> None:
-    """However passes go, the answers are the same; a user's VCL goes its one way."""
+    """However passes go, the answers are the same; a user's VCL goes its one way.
+
+    One way after the other: the VCL is compiled for each, and not for every case.
+    """
     wrong: list[str] = []
     for name, translated in case.gateways.items():
         if translated.has_user_vcl and passes != "Direct":

@@ -11,6 +11,7 @@ from operator_rig import GATEWAY, condition, contents_of, plan, resources_of
 from varnish_gateway_operator.crds import exported, main
 from varnish_gateway_operator.resources.parse import InvalidObjectError, kind_of, parse
 
+EXPORTED: Final = exported()
 FOLDER: Final = Path(__file__).parents[3] / "helm" / "varnish-gateway" / "crds"
 ALLOWED: Final = {
     "additionalProperties",
@@ -78,9 +79,9 @@ def schemas(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield from schemas(node[key])
 
 
-@pytest.mark.parametrize("name", exported())
+@pytest.mark.parametrize("name", EXPORTED)
 def test_the_definition_is_not_stale(name: str) -> None:
-    assert (FOLDER / name).read_text() == exported()[name], "run: nox -s schema"
+    assert (FOLDER / name).read_text() == EXPORTED[name], "run: nox -s schema"
 
 
 def test_no_other_definition_is_there(tmp_path: Path) -> None:
@@ -88,17 +89,17 @@ def test_no_other_definition_is_there(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {path.name for path in FOLDER.iterdir()}
 
 
-@pytest.mark.parametrize("name", exported())
+@pytest.mark.parametrize("name", EXPORTED)
 def test_the_schema_is_structural(name: str) -> None:
-    version = yaml.safe_load(exported()[name])["spec"]["versions"][0]
+    version = yaml.safe_load(EXPORTED[name])["spec"]["versions"][0]
     for schema in schemas(version["schema"]["openAPIV3Schema"]):
         assert set(schema) <= ALLOWED
         assert "type" in schema or schema["x-kubernetes-int-or-string"]
 
 
-@pytest.mark.parametrize("name", exported())
+@pytest.mark.parametrize("name", EXPORTED)
 def test_every_field_says_what_it_is(name: str) -> None:
-    spec = yaml.safe_load(exported()[name])["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    spec = yaml.safe_load(EXPORTED[name])["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
     for schema in schemas(spec):
         if not schema.get("x-kubernetes-preserve-unknown-fields"):
             assert all(each.get("description") for each in schema.get("properties", {}).values())
