@@ -73,7 +73,7 @@ class Http2:
                 continue
             match frame:
                 case HeadersFrame():
-                    fields += ((_text(name), _text(value)) for name, value in self._decoder.decode(frame.data))
+                    fields += self.fields(frame)
                 case DataFrame():
                     body += frame.data
                 case RstStreamFrame():
@@ -82,6 +82,10 @@ class Http2:
             if "END_STREAM" in frame.flags:
                 return fields, bytes(body)
         raise ConnectionResetError("the connection ended before the answer did")
+
+    def fields(self, frame: HeadersFrame) -> list[tuple[str, str]]:
+        """Of each frame once, in their order: they are decoded by what came before."""
+        return [(_text(name), _text(value)) for name, value in self._decoder.decode(frame.data)]
 
     def frames(self) -> Iterator[Frame]:
         """Until the server closes; what wants an acknowledgement gets it."""

@@ -1,5 +1,6 @@
 """Chaperones with a real varnishd, ghost and HAProxy, for one case after the other."""
 
+import signal
 import subprocess
 import sys
 import time
@@ -75,6 +76,15 @@ class LiveGateway:
         """HAProxy's master and its newest worker. Raises StopIteration, ValueError or OSError while there is none."""
         master = next(pid for pid in _children(self._process.pid) if _name(pid) == "haproxy")
         return master, max(_children(master))
+
+    @contextmanager
+    def unattended(self) -> Iterator[int]:
+        """varnishd's process, while chaperone does nothing about anything."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield next(pid for pid in _children(self._process.pid) if _name(pid) == "varnishd")
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def stop(self) -> int:
         """Drained; the exit code."""

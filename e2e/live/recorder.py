@@ -1,5 +1,7 @@
 """A backend that is easily fooled, and remembers every byte: what reaches it must be beyond doubt."""
 
+import base64
+import hashlib
 import json
 import socketserver
 import threading
@@ -11,6 +13,9 @@ from typing import Final, Protocol
 import h11
 
 MAX_BODY_BYTES: Final = 1024 * 1024
+WEBSOCKET: Final = "/websocket"
+"""Whatever asks for this becomes a tunnel."""
+WEBSOCKET_GUID: Final = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
 @dataclass(frozen=True)
@@ -55,10 +60,21 @@ class _Handler(socketserver.StreamRequestHandler):
         reader = _Tee(self.rfile, stream)
         while request := _leniently(reader):
             recorder.requests.append(request)
+            if request.target == WEBSOCKET:
+                self._tunnel(dict(request.fields).get("sec-websocket-key", ""))
+                return
             said = {"target": request.target, "fields": request.fields, "body": request.body.decode("latin-1")}
             body = b"" if request.method == "HEAD" else json.dumps(said).encode()
             head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
             self.wfile.write(head.encode() + body)
+
+    def _tunnel(self, key: str) -> None:
+        """Every byte comes back."""
+        accepted = base64.b64encode(hashlib.sha1(f"{key}{WEBSOCKET_GUID}".encode()).digest()).decode()
+        head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        self.wfile.write(f"{head}Sec-WebSocket-Accept: {accepted}\r\n\r\n".encode())
+        while some := self.connection.recv(65536):
+            self.wfile.write(some)
 
 
 class _Server(socketserver.ThreadingTCPServer):

@@ -1,29 +1,41 @@
 """Who the client is, which listener it meant, and what it is offered: through HAProxy, varnishd and ghost."""
 
 import json
+import os
+import signal
 import socket
 import ssl
 import struct
+from contextlib import suppress
+from ipaddress import ip_address
 
 import pytest
+from hyperframe.frame import DataFrame, HeadersFrame, SettingsFrame
 
-from clients import HTTP1, HTTP2, Reply, Request, connect, connect_tls, trusting
+from clients import HTTP1, HTTP2, Reply, Request, connect, connect_tls, connected, trusting
 from front_rig import BALANCED, BALANCED_TLS, DIRECT, H2C, TLS, Front
+from http2 import Http2
+from live_rig import wait_for
+from recorder import WEBSOCKET
 
 pytestmark = pytest.mark.live
 
-NOBODY = "203.0.113.5"
-BALANCER = "198.51.100.7"
+NOBODY, NOBODY6 = "203.0.113.5", "2001:db9::5"
+BALANCER, BALANCER6 = "198.51.100.7", "2001:db8::7"
 """In a trusted network."""
+SERVER = {4: "192.0.2.1", 6: "2001:db8::1"}
 
 
 def proxy_v1(client: str) -> bytes:
-    return f"PROXY TCP4 {client} 192.0.2.1 4444 80\r\n".encode()
+    version = ip_address(client).version
+    return f"PROXY TCP{version} {client} {SERVER[version]} 4444 80\r\n".encode()
 
 
 def proxy_v2(client: str) -> bytes:
-    addresses = socket.inet_aton(client) + socket.inet_aton("192.0.2.1") + struct.pack("!HH", 4444, 80)
-    return b"\r\n\r\n\0\r\nQUIT\n\x21\x11" + struct.pack("!H", len(addresses)) + addresses
+    source = ip_address(client)
+    addresses = source.packed + ip_address(SERVER[source.version]).packed + struct.pack("!HH", 4444, 80)
+    family = b"\x11" if source.version == 4 else b"\x21"
+    return b"\r\n\r\n\0\r\nQUIT\n\x21" + family + struct.pack("!H", len(addresses)) + addresses
 
 
 def saw(reply: Reply) -> dict[str, str]:
@@ -37,7 +49,7 @@ def saw(reply: Reply) -> dict[str, str]:
 
 @pytest.mark.parametrize("header", [proxy_v1, proxy_v2], ids=["v1", "v2"])
 @pytest.mark.parametrize("port", [BALANCED, BALANCED_TLS], ids=["http", "https"])
-@pytest.mark.parametrize("client", [NOBODY, BALANCER], ids=["untrusted", "trusted"])
+@pytest.mark.parametrize("client", [NOBODY, NOBODY6, BALANCER, BALANCER6])
 def test_what_backends_are_told_of_the_client(front: Front, port: int, client: str, header: object) -> None:
     assert callable(header)
     claims = [("x-forwarded-for", "10.0.0.1"), ("x-forwarded-proto", "gopher"), ("x-forwarded-host", "x.test")]
@@ -50,10 +62,10 @@ def test_what_backends_are_told_of_the_client(front: Front, port: int, client: s
         fields = saw(connection.ask(request))
     assert fields["user-saw"] == client, "client.ip in user VCL"
     told = {name: fields[name] for name, _ in claims}
-    if client == BALANCER:
-        assert told == dict(claims) | {"x-forwarded-for": f"10.0.0.1, {BALANCER}"}
+    if client in {BALANCER, BALANCER6}:
+        assert told == dict(claims) | {"x-forwarded-for": f"10.0.0.1, {client}"}
     else:
-        assert told == dict(zip(told, (NOBODY, request.scheme, "a.test"), strict=True))
+        assert told == dict(zip(told, (client, request.scheme, "a.test"), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -126,3 +138,36 @@ def test_which_versions_are_spoken(front: Front, name: str, version: ssl.TLSVers
         assert not is_taken
     else:
         assert is_taken
+
+
+def test_a_websocket_over_http2(front: Front) -> None:
+    """RFC 8441: it is offered, and both directions are open while the stream is."""
+    plain = trusting(HTTP2).wrap_socket(connected(front.address, TLS), server_hostname="a.test")
+    with plain:
+        client = Http2(plain)
+        frames = client.frames()
+        offered = next(frame for frame in frames if isinstance(frame, SettingsFrame)).settings
+        assert offered[SettingsFrame.ENABLE_CONNECT_PROTOCOL] == 1
+        pseudo = [(":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "https"), (":authority", "a.test")]
+        fields = [*pseudo, (":path", WEBSOCKET), ("sec-websocket-version", "13")]
+        client.send(client.head(stream := client.new_stream(), fields, is_end=False))
+        answer = next(frame for frame in frames if isinstance(frame, HeadersFrame))
+        assert client.fields(answer)[0] == (":status", "200")
+        for said in (b"one", b"two"):
+            client.send(DataFrame(stream, data=said))
+            assert next(frame.data for frame in frames if isinstance(frame, DataFrame)) == said
+
+
+def test_without_varnishd_haproxy_says_so(front: Front) -> None:
+    """The last one: nobody starts it again until it was seen."""
+    with front.gateway.unattended() as varnishd:
+        os.kill(varnishd, signal.SIGKILL)
+        wait_for("HAProxy's own answer", lambda: status(front) == 503)
+    wait_for("varnishd", lambda: status(front) == 200)
+
+
+def status(front: Front) -> int:
+    """0: there is no answer."""
+    with suppress(OSError), connect_tls(front.address, TLS, "a.test", HTTP2) as connection:
+        return connection.ask(Request("a.test", scheme="https")).status
+    return 0

@@ -5,8 +5,13 @@
 
 import os
 import signal
+import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
+from itertools import cycle
 
 import pytest
 
@@ -92,8 +97,27 @@ def _is_another(front: Front, before: tuple[int, int]) -> bool:
         return False
 
 
+@contextmanager
+def rotating(front: Front) -> Iterator[None]:
+    """Another certificate, and another list of names, as fast as they are noticed."""
+    made = [documents(("hostname: b.test", f"hostname: {name}.test"), a=number) for number, name in enumerate("uvw", 1)]
+    is_over = threading.Event()
+
+    def rotate() -> None:
+        for given in cycle(made):
+            given.write(front.gateway.state, front.gateway.endpoints)
+            if is_over.wait(0.1):
+                return
+
+    with ThreadPoolExecutor(1) as pool:
+        rotation = pool.submit(rotate)
+        yield
+        is_over.set()
+        rotation.result()
+
+
 def test_reloads_and_a_drain_under_load(restored: Front) -> None:
-    """The last one: it ends the gateway."""
+    """The last one: it ends the gateway, while certificates go on changing."""
     with Load(restored.address, TLS, "a.test").running() as load:
         workers = {restored.gateway.processes[1]}
         for name in ("x.test", "y.test", "z.test"):
@@ -103,6 +127,7 @@ def test_reloads_and_a_drain_under_load(restored: Front) -> None:
         load.no_more_connections()
         answered = load.answered
         wait_for("some more answers", lambda: load.answered > answered + 20)
-        assert restored.gateway.stop() == 0
+        with rotating(restored):
+            assert restored.gateway.stop() == 0
     assert load.lost == []
     assert "connections are cut" not in restored.gateway.log.read_text()

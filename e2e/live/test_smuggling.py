@@ -9,7 +9,7 @@ from contextlib import closing, suppress
 
 import pytest
 
-from clients import HTTP1, Request, connect, trusting
+from clients import HTTP1, HTTP2, Request, connect, connected, trusting
 from front_rig import DIRECT, H2C, TLS, Front
 from http2 import Http2
 
@@ -103,13 +103,17 @@ LAST = head(b"Connection: close", method=b"GET", target=b"/last")
 """Who understood what came before it closes now."""
 
 
+def opened(front: Front, port: int, protocol: str) -> socket.socket:
+    """For what is sent as it is."""
+    plain = connected(front.address, port)
+    plain.settimeout(PATIENCE_SECONDS)
+    return trusting(protocol).wrap_socket(plain, server_hostname="a.test") if port == TLS else plain
+
+
 def exchanged(front: Front, port: int, sent: bytes) -> bytes:
     """All that comes back until the server closes or is silent."""
     received = b""
-    plain: socket.socket = socket.create_connection((front.address, port), timeout=PATIENCE_SECONDS)
-    if port == TLS:
-        plain = trusting(HTTP1).wrap_socket(plain, server_hostname="a.test")
-    with closing(plain), suppress(OSError):
+    with closing(opened(front, port, HTTP1)) as plain, suppress(OSError):
         plain.sendall(sent)
         while some := plain.recv(65536):
             received += some
@@ -196,10 +200,11 @@ HTTP2_FIELDS = {
 }
 
 
+@pytest.mark.parametrize("port", [H2C, TLS], ids=["proxy", "tls"])
 @pytest.mark.parametrize("fields", HTTP2_FIELDS.values(), ids=HTTP2_FIELDS.keys())
-def test_over_http2(front: Front, fields: list[tuple[str, str]]) -> None:
+def test_over_http2(front: Front, fields: list[tuple[str, str]], port: int) -> None:
     status = ""
-    with socket.create_connection((front.address, H2C), timeout=PATIENCE_SECONDS) as plain, suppress(OSError):
+    with closing(opened(front, port, HTTP2)) as plain, suppress(OSError):
         client = Http2(plain)
         answered, _ = client.ask(fields, CHUNKED)
         status = dict(answered)[":status"]
