@@ -233,3 +233,45 @@ async def test_foreign_parents_stay(kube: FakeKube) -> None:
     async with operator(kube):
         await until(lambda: len(parents(kube)) == 2)
     assert parents(kube)[0] == theirs
+
+
+def accepted(content: Json) -> tuple[str, str, str]:
+    """Status, reason and message."""
+    found = next((each for each in content.get("conditions", ()) if each["type"] == "Accepted"), None)
+    return (found["status"], found["reason"], found["message"]) if found else ("", "", "")
+
+
+async def test_a_route_that_cannot_be_read_is_told_so_and_its_last_good_version_serves(kube: FakeKube) -> None:
+    theirs = {"controllerName": "example.com/theirs", "parentRef": {"name": "x"}, "conditions": []}
+    config = "/api/v1/namespaces/default/configmaps/gw-varnish"
+    async with operator(kube):
+        await until(lambda: parents(kube))
+        made, spec = kube.objects[config]["data"]["routing.json"], kube.objects[ROUTE_PATH]["spec"]
+        refs = [{"name": "gw"}, {"name": "gw", "port": "odd"}, {"name": "not-ours"}]
+        bad = {**kube.objects[ROUTE_PATH], "spec": {**spec, "hostnames": ["UPPER"], "parentRefs": refs}}
+        kube.put({**bad, "status": {"parents": [theirs, *parents(kube)]}})
+        await until(lambda: accepted(parents(kube)[-1])[1] == "UnsupportedValue")
+        told = parents(kube)
+        assert [each["parentRef"]["name"] for each in told] == ["x", "gw"]
+        assert told[0] == theirs
+        assert "spec.hostnames[0]" in accepted(told[-1])[2]
+        assert kube.objects[config]["data"]["routing.json"] == made
+        kube.put({**kube.objects[ROUTE_PATH], "spec": spec})
+        await until(lambda: accepted(parents(kube)[-1])[0] == "True")
+
+
+async def test_a_gateway_that_cannot_be_read_is_told_so_and_keeps_what_it_has(kube: FakeKube) -> None:
+    """Also what it has in other namespaces, after a restart of the operator."""
+    elsewhere = {"namespace": "default", "name": "odd", "uid": "odd-uid", "creationTimestamp": "2026-01-01T00:00:00Z"}
+    odd = {"gatewayClassName": "varnish", "listeners": [{"name": "x", "port": "odd", "protocol": "HTTP"}]}
+    labels = {"app.kubernetes.io/managed-by": "varnish-gateway", "varnish-software.com/gateway-uid": "odd-uid"}
+    binding = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings/of-odd"
+    kube.put({**kube.objects[GATEWAY_PATH], "metadata": elsewhere, "spec": odd})
+    head = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding"}
+    kube.put({**head, "metadata": {"namespace": "default", "name": "of-odd", "labels": labels}})
+    async with operator(kube):
+        path = GATEWAY_PATH.replace("/gw", "/odd")
+        await until(lambda: accepted(kube.objects[path].get("status") or {})[1] == "Invalid")
+        assert "spec.listeners[0].port" in accepted(kube.objects[path]["status"])[2]
+        await until(lambda: attached(kube) == 1)
+        assert binding in kube.objects

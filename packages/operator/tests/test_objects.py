@@ -229,6 +229,12 @@ def test_an_address_of_another_type_is_refused() -> None:
     assert (condition(plan(asked), "Gateway", "gw", "Accepted") or {})["reason"] == "UnsupportedAddress"
 
 
+def test_a_routability_that_nobody_can_promise_is_refused() -> None:
+    found = condition(plan(STATIC.replace("ADDRESSES", "{routability: Cluster}")), "Gateway", "gw", "Accepted") or {}
+    assert (found["status"], found["reason"]) == ("False", "UnsupportedAddress")
+    assert found["message"] == "addresses: routability 'Cluster' is not supported"
+
+
 def test_an_address_that_nobody_assigns_is_not_usable() -> None:
     asked = plan(STATIC.replace("ADDRESSES", "{value: 192.0.2.9}, {value: 192.0.2.1}") + SERVICE)
     assert (condition(asked, "Gateway", "gw", "Accepted") or {})["status"] == "True"

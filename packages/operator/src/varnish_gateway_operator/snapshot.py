@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from varnish_gateway_operator.resources.base import Resource
+from varnish_gateway_operator.resources.broken import Broken
 from varnish_gateway_operator.resources.cache import VarnishCacheInvalidation, VarnishCachePolicy
 from varnish_gateway_operator.resources.core import ConfigMap, Namespace, Secret, Service
 from varnish_gateway_operator.resources.gateway import Gateway, GatewayClass, ListenerSet
@@ -35,6 +36,8 @@ class Snapshot:
     parameters: Mapping[Key, GatewayClassParameters] = field(default_factory=dict)
     cache_policies: Mapping[Key, VarnishCachePolicy] = field(default_factory=dict)
     cache_invalidations: Mapping[Key, VarnishCacheInvalidation] = field(default_factory=dict)
+    broken: tuple[Broken, ...] = ()
+    """What cannot be read now. Where it could be before, that is above."""
 
     @cached_property
     def grants_into(self) -> Mapping[str, tuple[ReferenceGrant, ...]]:
@@ -45,7 +48,7 @@ class Snapshot:
         return {namespace: tuple(grants) for namespace, grants in found.items()}
 
 
-def snapshot_of(resources: Iterable[Resource]) -> Snapshot:
+def snapshot_of(resources: Iterable[Resource], broken: Iterable[Broken] = ()) -> Snapshot:
     """The snapshot of these objects, in the order of their keys; of two with one key the later counts."""
     by_kind: dict[type[Resource], dict[Key, Resource]] = {}
     for resource in resources:
@@ -68,4 +71,5 @@ def snapshot_of(resources: Iterable[Resource]) -> Snapshot:
         parameters=those_of(GatewayClassParameters),
         cache_policies=those_of(VarnishCachePolicy),
         cache_invalidations=those_of(VarnishCacheInvalidation),
+        broken=tuple(broken),
     )

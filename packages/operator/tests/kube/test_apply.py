@@ -163,3 +163,4 @@ def test_what_is_not_wanted_any_more() -> None:
     )
     found = surplus(own, {("ConfigMap", "default", "wanted")}, {"1"})
     assert [each["metadata"]["name"] for each in found] == ["surplus", "in-another-namespace"]
+    assert [each["metadata"]["name"] for each in surplus(own, (), (), {"2"})] == []

@@ -81,8 +81,11 @@ class Applier:
             raise ForeignObjectError("it is there already, and somebody else's")
 
 
-def surplus(own: Mapping[Identity, Json], kept: Collection[Identity], gateways: Collection[str]) -> list[Json]:
-    """Objects of ours that nothing wants any more. `gateways`: the uids of those that exist.
+def surplus(
+    own: Mapping[Identity, Json], kept: Collection[Identity], gateways: Collection[str], unread: Collection[str] = ()
+) -> list[Json]:
+    """Objects of ours that nothing wants any more. `gateways`: the uids of those that exist; `unread`: of those
+    of which it is not known what they want.
 
     What belongs to a Gateway that is gone is left to Kubernetes, which knows owners; but in other namespaces there are
     none.
@@ -92,7 +95,8 @@ def surplus(own: Mapping[Identity, Json], kept: Collection[Identity], gateways: 
         if identity in kept or identity[0] == "Pod" or live["metadata"].get("deletionTimestamp"):
             continue
         is_owned = any(uid in gateways for uid in owner_uids(live))
-        if is_owned or live["metadata"]["labels"].get(GATEWAY_UID):
+        elsewhere = live["metadata"]["labels"].get(GATEWAY_UID)
+        if is_owned or (elsewhere and elsewhere not in unread):
             found.append(live)
     return found
 

@@ -10,6 +10,7 @@ from varnish_gateway_common.kube.watch import Changed, Listed, News
 from varnish_gateway_operator.kube.kinds import Source, api_version
 from varnish_gateway_operator.kube.reports import pod_essence, reports_of
 from varnish_gateway_operator.resources.base import Resource
+from varnish_gateway_operator.resources.broken import Broken, broken_of
 from varnish_gateway_operator.resources.parse import InvalidObjectError, parse
 from varnish_gateway_operator.snapshot import Snapshot, snapshot_of
 from varnish_gateway_operator.translate import Reports
@@ -31,6 +32,8 @@ class Known:
     live: Json | None
     """The whole of an object of ours."""
     problem: str = ""
+    broken: Broken | None = None
+    """What can be said of it where there is a problem."""
 
 
 @dataclass(frozen=True)
@@ -121,14 +124,11 @@ class Store:
     def view(self) -> View:
         """Everything, frozen; the same as before if nothing has changed."""
         if self._view is None:
-            resources = [
-                known.resource
-                for objects in self._collections.values()
-                for known in objects.values()
-                if known.resource is not None
-            ]
+            all_known = [known for objects in self._collections.values() for known in objects.values()]
+            resources = (known.resource for known in all_known if known.resource is not None)
+            broken = (known.broken for known in all_known if known.broken is not None)
             own = dict(self._own)
-            self._view = View(snapshot_of(resources), own, reports_of(own))
+            self._view = View(snapshot_of(resources, broken), own, reports_of(own))
         return self._view
 
     def _homes(self, kind: str) -> Iterable[Source]:
@@ -183,9 +183,10 @@ class Store:
             self.on_problem(f"{'/'.join(filter(None, identity))}: {problem}")
         elif before and before.problem and not problem:
             self.on_problem(f"mended: {'/'.join(filter(None, identity))}")
-        if problem and before:
-            resource = before.resource
-        return Known(identity, metadata["resourceVersion"], resource, live, problem)
+        if not problem:
+            return Known(identity, metadata["resourceVersion"], resource, live)
+        last_good = before.resource if before else None
+        return Known(identity, metadata["resourceVersion"], last_good, live, problem, broken_of(content, problem))
 
 
 def slim(source: Source, content: Json) -> Json:

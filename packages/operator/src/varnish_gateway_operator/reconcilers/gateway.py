@@ -44,9 +44,10 @@ class GatewayReconciler:
         wanted = {identity_of(each.manifest) for gateway in plan.gateways.values() for each in gateway.owned}
         kept = wanted.union(*(gateway.kept for gateway in plan.gateways.values()))
         uids = {found.metadata.uid for found in view.snapshot.gateways.values() if found.metadata.uid}
+        unread = {found.metadata.uid for found in view.snapshot.broken if found.metadata.uid} - uids
         self.applier.forget(wanted)
         outcome = Outcome()
-        for live in surplus(view.own, kept, uids):
+        for live in surplus(view.own, kept, uids, unread):
             kind, namespace, name = identity_of(live)
             try:
                 await self.applier.remove(live)

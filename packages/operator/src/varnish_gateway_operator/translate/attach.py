@@ -1,8 +1,9 @@
 """Where a route stands: decided here once, for every parentRef, and read off everywhere else."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from varnish_gateway_operator.resources.broken import Broken
 from varnish_gateway_operator.resources.httproute import HTTPRoute, ParentReference
 from varnish_gateway_operator.resources.parse import GATEWAY_API
 from varnish_gateway_operator.snapshot import Key
@@ -62,12 +63,15 @@ def places_of(gateways: Iterable[GatewayVerdict]) -> Places:
 
 def parents_of(route: HTTPRoute, places: Places, namespace_labels: Labels) -> tuple[Parent, ...]:
     """One Parent for each parentRef that names a place of ours."""
-    found = []
+    return tuple(_parent(route, ref, place, namespace_labels) for ref, place in named_places(route, places))
+
+
+def named_places(route: HTTPRoute | Broken, places: Places) -> Iterator[tuple[ParentReference, Place]]:
+    """The parentRefs that name a place of ours."""
     for ref in route.spec.parent_refs:
         place = places.get((ref.kind, ref.namespace or route.namespace, ref.name))
         if ref.group == GATEWAY_API and place:
-            found.append(_parent(route, ref, place, namespace_labels))
-    return tuple(found)
+            yield ref, place
 
 
 def _parent(route: HTTPRoute, ref: ParentReference, place: Place, namespace_labels: Labels) -> Parent:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from varnish_gateway_common import names
 from varnish_gateway_operator.resources.base import Resource
+from varnish_gateway_operator.resources.broken import Broken
 from varnish_gateway_operator.resources.gateway import Gateway
 from varnish_gateway_operator.resources.httproute import HTTPRoute
 from varnish_gateway_operator.resources.parse import GATEWAY_API
@@ -25,6 +26,7 @@ from varnish_gateway_operator.translate.conditions import (
 )
 from varnish_gateway_operator.translate.gateways import GatewayVerdict
 from varnish_gateway_operator.translate.listeners import ListenerVerdict
+from varnish_gateway_operator.translate.objects.addresses import address_problem
 from varnish_gateway_operator.translate.problems import Problem
 from varnish_gateway_operator.translate.rules import CompiledRoute
 
@@ -68,9 +70,8 @@ def gateway_accepted(gateway: GatewayVerdict, class_verdict: ClassVerdict, *, in
         return not_accepted(
             "InvalidParameters", f"infrastructure.parametersRef: {ref.group}/{ref.kind} is not supported"
         )
-    for address in spec.addresses:
-        if address.type not in ("IPAddress", "Hostname"):
-            return not_accepted("UnsupportedAddress", f"addresses: {address.type!r} is not a supported type")
+    if problem := next(filter(None, map(address_problem, spec.addresses)), None):
+        return not_accepted("UnsupportedAddress", f"addresses: {problem}")
     refused = [verdict.listener.name for verdict in gateway.listeners if not verdict.is_accepted]
     if len(refused) == len(gateway.listeners):
         return not_accepted("ListenersNotValid", f"no listener is accepted: {', '.join(refused)}")
@@ -154,7 +155,7 @@ def route_conditions(parent: Parent, route: CompiledRoute, broken: Sequence[tupl
     return [conditions[0], refs, *conditions[1:]]
 
 
-def route_status(route: HTTPRoute, parents: Iterable[tuple[Parent, Sequence[Condition]]]) -> ObjectStatus:
+def route_status(route: HTTPRoute | Broken, parents: Iterable[tuple[Parent, Sequence[Condition]]]) -> ObjectStatus:
     """Others' entries as they were, then ours."""
     entries = [entry for entry in _entries(route) if not is_ours(entry)]
     for parent, conditions in parents:
@@ -168,7 +169,7 @@ def route_status(route: HTTPRoute, parents: Iterable[tuple[Parent, Sequence[Cond
     return ObjectStatus(route, {"parents": entries})
 
 
-def has_own_entry(route: HTTPRoute) -> bool:
+def has_own_entry(route: HTTPRoute | Broken) -> bool:
     """Whether the route's status speaks of a parent of ours already."""
     return any(is_ours(entry) for entry in _entries(route))
 
@@ -177,7 +178,7 @@ def is_ours(entry: Any) -> bool:
     return isinstance(entry, dict) and entry.get("controllerName") == names.CONTROLLER_NAME
 
 
-def _entries(route: HTTPRoute) -> list[Any]:
+def _entries(route: HTTPRoute | Broken) -> list[Any]:
     found = known_status(route.status).get("parents")
     return found if isinstance(found, list) else []
 

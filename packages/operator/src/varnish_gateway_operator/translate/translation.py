@@ -25,6 +25,7 @@ from varnish_gateway_operator.translate.options import Options
 from varnish_gateway_operator.translate.plan import GatewayPlan, Plan, StatusKey
 from varnish_gateway_operator.translate.problems import Problem
 from varnish_gateway_operator.translate.programmed import Broken, Reports, Written, broken_rules, programmed_by
+from varnish_gateway_operator.translate.refused import refused_statuses
 from varnish_gateway_operator.translate.routing import Standing, routing_json
 from varnish_gateway_operator.translate.set_status import set_accepted, set_status
 from varnish_gateway_operator.translate.status import (
@@ -106,6 +107,7 @@ def translate(
         statuses += _gateway_statuses(verdict, found, certificates[key].listeners, attached.get(key, {}))
     statuses += [each.status for each in routes.values() if each.placed.parents or has_own_entry(each.placed.route)]
     statuses += caching_statuses(snapshot)
+    statuses += refused_statuses(snapshot.broken, topology.places, topology.classes)  # in place of those from before
     return Plan(
         gateways, {status_key(each.resource): each for each in statuses}, min(filter(None, moments), default=None)
     )

@@ -62,6 +62,13 @@ def _way(address: GatewayAddress, service: ServiceParameters) -> str:
     return "balanced" if service.type == "LoadBalancer" else "unusable"
 
 
+def address_problem(address: GatewayAddress) -> str | None:
+    """What is asked for that nobody here can promise."""
+    if address.type not in TYPES:
+        return f"{address.type[:80]!r} is not a supported type"
+    return f"routability {address.routability[:80]!r} is not supported" if address.routability else None
+
+
 def addresses_of(request: Request, service: Service | None) -> Addresses:
     """Those that the Service really has; of those, only the ones that are asked for, where any are."""
     assigned = _assigned(service) if service else ()
