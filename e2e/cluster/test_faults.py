@@ -9,7 +9,7 @@ from functools import partial
 
 import httpx
 
-from e2e.cluster import programs
+from e2e.cluster import node, programs
 from e2e.cluster.api import Json, until
 from e2e.cluster.layout import Layout
 from e2e.cluster.rig import HOST, NAMESPACE, Rig, serve_for
@@ -93,14 +93,14 @@ def test_a_pod_restarts_without_an_api_server(rig: Rig, layout: Layout) -> None:
 def without_api_server(layout: Layout) -> Iterator[None]:
     """The controllers begin anew with it: elsewhere they lose their Lease, and end. One that remembers the nodes'
     heartbeats of before the outage would take all nodes for lost, and every pod for unready."""
-    gone = ("kube-controller-manager", "kube-apiserver")
-    for name in gone:
+    for name in ("kube-controller-manager", "kube-apiserver"):
         os.kill(int((layout.run / f"{name}.pid").read_text()), signal.SIGKILL)
     try:
         yield
     finally:
-        for name in reversed(gone):
-            start(layout, name)
+        start(layout, "kube-apiserver")
+        until("the API server is ready", lambda: node.answer(layout, "/readyz"))
+        start(layout, "kube-controller-manager")
 
 
 def start(layout: Layout, name: str) -> None:

@@ -4,7 +4,7 @@ import json
 import time
 
 import pytest
-from gateway_objects import gateway_of, route_of
+from gateway_objects import class_of, gateway_of, route_of
 from operator_process import (
     Account,
     Operator,
@@ -216,29 +216,13 @@ def test_an_object_of_somebody_else_is_not_taken_over(namespace: str) -> None:
 
 def test_class_parameters_that_are_not_there_are_told(namespace: str) -> None:
     where = f"--namespace={namespace}"
-    apply(
-        f"""
-apiVersion: gateway.networking.k8s.io/v1
-kind: GatewayClass
-metadata: {{name: {namespace}}}
-spec:
-  controllerName: varnish-software.com/gateway
-  parametersRef: {{group: gateway.varnish-software.com, kind: GatewayClassParameters, name: {namespace}}}
----
-"""
-        + gateway_of(namespace, class_name=namespace)
-    )
+    apply(class_of(namespace) + gateway_of(namespace, class_name=namespace))
     until(
         "the condition",
         lambda: conditions(get("gatewayclass", namespace)).get("Accepted") == ("False", "InvalidParameters"),
     )
     assert not get("deployment", f"gw-{namespace}", where)
-    apply(f"""
-apiVersion: gateway.varnish-software.com/v1alpha1
-kind: GatewayClassParameters
-metadata: {{name: {namespace}}}
-spec: {{replicas: 3}}
-""")
+    apply(class_of(namespace, "{replicas: 3}"))
     made = until("the Deployment", lambda: get("deployment", f"gw-{namespace}", where))
     assert made
     assert made["spec"]["replicas"] == 3
@@ -258,6 +242,32 @@ def test_a_secret_of_the_wrong_type_is_told(namespace: str) -> None:
         return str(found.get("message", ""))
 
     until("the condition", lambda: f"no Secret {namespace}/key of type kubernetes.io/tls" in resolved())
+
+
+def test_a_quantity_is_the_same_in_any_spelling(account: Account, namespace: str) -> None:
+    where, name = f"--namespace={namespace}", f"gw-{namespace}"
+    spec = {
+        "resources": {"requests": {"cpu": 0.5, "memory": "1024Mi"}, "limits": {"cpu": "2000m", "memory": 2147483648}},
+        "extraVolumes": [{"name": "more", "emptyDir": {"sizeLimit": "2048Mi"}}],
+        "autoscaling": {"maxReplicas": 3, "metrics": [cpu_metric("1500m")]},
+    }
+    apply(class_of(namespace, json.dumps(spec)) + gateway_of(namespace, class_name=namespace))
+    made = until("the Deployment", lambda: get("deployment", name, where))
+    assert made
+    (container,) = made["spec"]["template"]["spec"]["containers"]
+    assert container["resources"]["limits"] == {"cpu": "2", "memory": "2147483648"}, "as the API server spells it"
+    until("the HorizontalPodAutoscaler", lambda: get("horizontalpodautoscaler", name, where))
+    until("the rounds to end", lambda: is_quiet(account), 30)
+    since = audit_position()
+    kubectl("annotate", "deployment,horizontalpodautoscaler", name, where, "note=1")
+    until("the rounds to end", lambda: is_quiet(account), 30)
+    assert [each for each in account.writes(since) if "deployments" in each or "autoscalers" in each] == []
+    kubectl("delete", "gateway", "gw", where)
+    kubectl("delete", "gatewayclass,gatewayclassparameters", namespace)
+
+
+def cpu_metric(value: str) -> dict[str, object]:
+    return {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "AverageValue", "averageValue": value}}}
 
 
 def test_nothing_is_written_without_a_reason(operator: Operator, account: Account, gateway: str) -> None:

@@ -18,6 +18,8 @@ from varnish_gateway_chaperone.serving import DrainTimes
 class Feed:
     """A source that is told what to say."""
 
+    reach = None
+
     def __init__(self, *inputs: Inputs) -> None:
         self._queue: asyncio.Queue[Inputs] = asyncio.Queue()
         for one in inputs:

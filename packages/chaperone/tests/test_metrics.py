@@ -3,6 +3,7 @@
 from prometheus_client.parser import text_string_to_metric_families
 
 from varnish_gateway_chaperone.metrics import Facts, exposition
+from varnish_gateway_common.kube.api import Reach
 
 
 def samples(facts: Facts) -> dict[tuple[str, str], float]:
@@ -25,6 +26,7 @@ def test_everything_is_there() -> None:
             requests={"forwarded": 7},
             upstream={"opened": 3},
             passes_directly=True,
+            reach=Reach(unfollowed=2, is_reachable=False, failures=5),
             varnish={"MAIN.client_req": 9, "MAIN.threads": 200, "MAIN.unknown": 1},
         )
     )
@@ -40,7 +42,12 @@ def test_everything_is_there() -> None:
     assert found["varnish_gateway_passes_directly", ""] == 1
     assert found["varnish_main_client_req_total", ""] == 9
     assert found["varnish_main_threads", ""] == 200
+    assert found["varnish_gateway_api_reachable", ""] == 0
+    assert found["varnish_gateway_unfollowed_collections", ""] == 2
+    assert found["varnish_gateway_follow_failures_total", ""] == 5
 
 
 def test_before_anything_serves() -> None:
-    assert samples(Facts())["varnish_gateway_ready", ""] == 0
+    found = samples(Facts())
+    assert found["varnish_gateway_ready", ""] == 0
+    assert ("varnish_gateway_api_reachable", "") not in found, "from files there is no API server"

@@ -166,6 +166,8 @@ class FakeKube:
     def _store(self, path: str, content: Json, before: Json | None) -> Json:
         if before is not None and _unversioned(before) == _unversioned(content):
             return copy.deepcopy(before)
+        if before is not None and before.get("spec") != content.get("spec"):
+            content["metadata"]["generation"] = before["metadata"]["generation"] + 1
         version = next(self._versions)
         content["metadata"]["resourceVersion"] = str(version)
         self.objects[path] = content

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -197,6 +198,28 @@ async def test_what_is_refused_is_told_and_costs_nothing_else(kube: FakeKube) ->
     kube.refuse = refuse
     async with operator(kube):
         await until(lambda: "must be small" in programmed(kube)[1] and attached(kube) == 1)
+
+
+async def test_rights_that_come_late_are_waited_for_before_anything_is_said(
+    kube: FakeKube, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    def refuse(verb: str, path: str) -> KubeError | None:
+        told.append(programmed(kube)[1])
+        is_it = verb == "apply" and "/deployments/" in path
+        return ForbiddenError("not yours", status=403) if is_it and is_forbidden else None
+
+    kube.refuse, is_forbidden = refuse, True
+    async with operator(kube):
+        await until(lambda: len(kube.sent("apply", "/deployments/")) >= 2)
+        is_forbidden = False
+        await until(lambda: any("/deployments/" in path for path in kube.objects))
+        assert not any("not yours" in each for each in told)
+        is_forbidden = True
+        monkeypatch.setattr(round_module, "PATIENCE", timedelta(seconds=0.1))
+        kube.drop("/apis/apps/v1/namespaces/default/deployments/gw-varnish")
+        await until(lambda: "Deployment gw-varnish: not yours" in programmed(kube)[1])
 
 
 async def test_deleted_and_edited_objects_come_back_and_a_deleted_gateways_do_not(kube: FakeKube) -> None:

@@ -1,13 +1,24 @@
 """What Prometheus is told."""
 
+from varnish_gateway_common.kube.api import Reach
 from varnish_gateway_operator.metrics import Facts, exposition
 
 
 def test_every_fact_is_told_once() -> None:
-    facts = Facts(is_leading=True, objects={"HTTPRoute": 3}, writes={"apply": 2}, rounds=5, round_seconds=0.5)
+    facts = Facts(
+        is_leading=True,
+        objects={"HTTPRoute": 3},
+        writes={"apply": 2},
+        rounds=5,
+        round_seconds=0.5,
+        reach=Reach(2, False, 7),
+    )
     lines = [line for line in exposition(facts).decode().splitlines() if not line.startswith("#")]
     assert "varnish_gateway_operator_leading 1.0" in lines
     assert 'varnish_gateway_operator_objects{kind="HTTPRoute"} 3.0' in lines
     assert 'varnish_gateway_operator_writes_total{verb="apply"} 2.0' in lines
     assert "varnish_gateway_operator_rounds_total 5.0" in lines
-    assert len(lines) == len(set(lines)) == 11
+    assert "varnish_gateway_operator_api_reachable 0.0" in lines
+    assert "varnish_gateway_operator_unfollowed_sources 2.0" in lines
+    assert "varnish_gateway_operator_follow_failures_total 7.0" in lines
+    assert len(lines) == len(set(lines)) == 12

@@ -173,7 +173,7 @@ def compose(
     names = NameWatch(resolver, news.set, log)
     parts = Parts(paths, serving, front, GhostReload(ghost, paths), VclReload(paths), names, report)
     rounds = Rounds(parts, log)
-    web = Web(Observer(parts, rounds, ghost, statistics).pages())
+    web = Web(Observer(parts, rounds, ghost, statistics, source).pages())
     serve = partial(_serve_web, web, options.web_address, options.web_port, log)
     return Chaperone(source, rounds, news, log, {"web": serve, **(beside or {})})
 

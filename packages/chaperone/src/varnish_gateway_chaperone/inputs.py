@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from varnish_gateway_common.kube.api import Reach
+
 SliceName = tuple[str, str]
 """namespace, name of an EndpointSlice."""
 
@@ -60,4 +62,9 @@ class Source(Protocol):
 
     def views(self) -> AsyncIterator[Inputs]:
         """The documents at once, then complete views: the first one, and one after each change."""
+        ...
+
+    @property
+    def reach(self) -> Reach | None:
+        """How well the API server can be followed; None where there is none."""
         ...

@@ -8,6 +8,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from varnish_gateway_common.kube.api import Reach
+
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 VARNISH_COUNTERS: Final[dict[str, str]] = {
@@ -83,6 +85,8 @@ class Facts:
     """HAProxy's `show info`."""
     sockets: dict[str, dict[str, str]] = field(default_factory=dict)
     """Socket -> HAProxy's `show stat` of its frontend."""
+    reach: Reach | None = None
+    """None: there is no API server."""
 
 
 class _Facts(Collector):
@@ -106,6 +110,7 @@ class _Facts(Collector):
         yield _counter("upstream", "Connections of direct passes, and what befell them.", "event", facts.upstream)
         updates = "Steps by which certificates changed without a reload."
         yield CounterMetricFamily("varnish_gateway_certificate_updates", updates, facts.certificate_updates)
+        yield from _reach(facts.reach) if facts.reach else ()
         yield from _varnish(facts.varnish)
         yield from _haproxy(facts.haproxy, facts.sockets)
 
@@ -133,6 +138,13 @@ def _counter(name: str, about: str, label: str, values: dict[str, int] | dict[st
     for key, value in values.items():
         family.add_metric([key], value)
     return family
+
+
+def _reach(reach: Reach) -> Iterable[Metric]:
+    yield _gauge("api_reachable", "Whether the API server answers.", reach.is_reachable)
+    yield _gauge("unfollowed_collections", "What of the API server cannot be followed now.", reach.unfollowed)
+    failures = "Lists and watches that failed."
+    yield CounterMetricFamily("varnish_gateway_follow_failures", failures, reach.failures)
 
 
 def _varnish(counters: dict[str, int]) -> Iterable[Metric]:

@@ -3,6 +3,7 @@
 from collections import Counter
 
 from varnish_gateway_chaperone.haproxy.runtime import HaproxyError, info, statistics
+from varnish_gateway_chaperone.inputs import Source
 from varnish_gateway_chaperone.metrics import CONTENT_TYPE, VARNISH_COUNTERS, VARNISH_GAUGES, Facts, exposition
 from varnish_gateway_chaperone.rounds import Parts, Rounds
 from varnish_gateway_chaperone.varnish.ghost import Ghost, GhostError, Running
@@ -13,11 +14,12 @@ from varnish_gateway_common.web import Answer, Page
 class Observer:
     """Answers from the parts as they are."""
 
-    def __init__(self, parts: Parts, rounds: Rounds, ghost: Ghost, statistics: Statistics) -> None:
+    def __init__(self, parts: Parts, rounds: Rounds, ghost: Ghost, statistics: Statistics, source: Source) -> None:
         self._parts = parts
         self._rounds = rounds
         self._ghost = ghost
         self._statistics = statistics
+        self._source = source
 
     def pages(self) -> dict[str, Page]:
         """Path -> page."""
@@ -78,6 +80,7 @@ class Observer:
             certificate_updates=parts.front.updates,
             haproxy=await self._haproxy(),
             sockets=await self._sockets(),
+            reach=self._source.reach,
         )
 
     async def _haproxy(self) -> dict[str, str]:

@@ -8,6 +8,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from varnish_gateway_common.kube.api import Reach
+
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 PREFIX: Final = "varnish_gateway_operator"
 
@@ -20,8 +22,7 @@ class Facts:
     objects: Mapping[str, int] = field(default_factory=dict)
     """Kind -> how many are known."""
     broken: int = 0
-    unfollowed: int = 0
-    follow_failures: int = 0
+    reach: Reach = field(default_factory=Reach)
     gateways: int = 0
     rounds: int = 0
     round_seconds: float = 0.0
@@ -35,10 +36,8 @@ GAUGES: Final = {
     "leading": ("is_leading", "Whether this operator writes."),
     "gateways": ("gateways", "Gateways that are served."),
     "broken_objects": ("broken", "Objects that cannot be read."),
-    "unfollowed_sources": ("unfollowed", "Kinds that cannot be followed now."),
 }
 COUNTERS: Final = {
-    "follow_failures": ("follow_failures", "Lists and watches that failed."),
     "rounds": ("rounds", "Translations of everything."),
     "round_seconds": ("round_seconds", "Time that translations took."),
     "failed_rounds": ("failed_rounds", "Rounds that were tried again."),
@@ -56,6 +55,7 @@ class _Facts(Collector):
             yield GaugeMetricFamily(f"{PREFIX}_{name}", about, getattr(self._facts, field_name))
         for name, (field_name, about) in COUNTERS.items():
             yield CounterMetricFamily(f"{PREFIX}_{name}", about, getattr(self._facts, field_name))
+        yield from self._reach()
         objects = GaugeMetricFamily(f"{PREFIX}_objects", "Objects that are known.", labels=["kind"])
         for kind, count in self._facts.objects.items():
             objects.add_metric([kind], count)
@@ -64,6 +64,12 @@ class _Facts(Collector):
         for verb, count in self._facts.writes.items():
             writes.add_metric([verb], count)
         yield writes
+
+    def _reach(self) -> Iterable[Metric]:
+        reach = self._facts.reach
+        yield GaugeMetricFamily(f"{PREFIX}_api_reachable", "Whether the API server answers.", reach.is_reachable)
+        yield GaugeMetricFamily(f"{PREFIX}_unfollowed_sources", "What cannot be followed now.", reach.unfollowed)
+        yield CounterMetricFamily(f"{PREFIX}_follow_failures", "Lists and watches that failed.", reach.failures)
 
 
 def exposition(facts: Facts) -> bytes:

@@ -137,6 +137,12 @@ async def test_an_object_of_somebody_else_is_not_taken_over() -> None:
         ({"a": [1, 2]}, {"a": [1]}, True),
         ({"a": []}, {"a": [1]}, False),
         ({"a": "text"}, {"a": [1]}, False),
+        ({"limits": {"cpu": "1", "memory": "1Gi"}}, {"limits": {"cpu": "1000m", "memory": "1024Mi"}}, True),
+        ({"requests": {"cpu": "500m", "memory": "1M"}}, {"requests": {"cpu": 0.5, "memory": 1000000}}, True),
+        ({"limits": {"cpu": "1"}}, {"limits": {"cpu": "1001m"}}, False),
+        ({"limits": {"cpu": "1"}}, {"limits": {"cpu": "one"}}, False),
+        ({"emptyDir": {"sizeLimit": "1Ki"}}, {"emptyDir": {"sizeLimit": "1.024e3"}}, True),
+        ({"labels": {"size": "1"}}, {"labels": {"size": "1000m"}}, False),
     ],
 )
 def test_what_covers_what(live: Json, wanted: Json, claim: bool) -> None:

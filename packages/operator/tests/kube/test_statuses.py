@@ -3,9 +3,10 @@
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from fake_kube import FakeKube
-from varnish_gateway_common.kube.api import InvalidError, Json, TooManyRequestsError
+from varnish_gateway_common.kube.api import ForbiddenError, InvalidError, Json, TooManyRequestsError
 from varnish_gateway_operator.kube.kinds import Source, sources
 from varnish_gateway_operator.kube.statuses import StatusWriter
 from varnish_gateway_operator.kube.store import Store
@@ -84,6 +85,18 @@ async def test_what_is_refused_is_told_and_not_sent_again_until_it_is_another(ri
     assert len(rig.kube.writes) == 1
     await rig.writer.write([rig.wanted("a", "False")], NOW)
     assert len(rig.kube.writes) == 2
+
+
+async def test_what_is_forbidden_is_told_once_and_tried_again(rig: Rig) -> None:
+    rig.kube.refuse = lambda verb, _: ForbiddenError("not yet", status=403) if verb == "merge" else None
+    with capture_logs() as logs:
+        for _ in range(3):
+            assert await rig.writer.write([rig.wanted("a")], NOW) == (0, True)
+    assert [entry["event"] for entry in logs] == ["status of HTTPRoute default/a: not yet"]
+    assert rig.writer.forbidden
+    rig.kube.refuse = lambda *_: None
+    assert await rig.writer.write([rig.wanted("a")], NOW) == (1, True)
+    assert not rig.writer.forbidden
 
 
 async def test_an_object_that_is_gone_is_no_trouble(rig: Rig) -> None:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+
 from varnish_gateway_common.kube.api import Json
 from varnish_gateway_common.kube.watch import Changed, Listed, Removed
 from varnish_gateway_operator.kube.kinds import OWN, Source, config_map_source, plural, sources
@@ -125,6 +127,28 @@ def test_an_answer_counts_before_its_event_and_an_older_event_no_more() -> None:
     rig.store.accept({**route("a", 9), "status": {"parents": []}})
     rig.changed(ROUTES, route("a", 5))
     assert rig.store.view().snapshot.http_routes["default", "a"].status == {"parents": []}
+
+
+@pytest.mark.parametrize("is_ours", [True, False])
+def test_the_event_of_a_status_that_is_being_written_is_no_news(is_ours: bool) -> None:
+    def version(number: int, generation: int = 1, **status: Any) -> Json:
+        found = route("a", number, hostnames=["a.test"])
+        return {**found, "metadata": {**found["metadata"], "generation": generation}, "status": status}
+
+    rig, news = Rig(), []
+    rig.listed(ROUTES, version(1))
+    before = rig.store.view().snapshot.http_routes["default", "a"]
+    rig.store.on_news = lambda: news.append(1)
+    with rig.store.writing(("HTTPRoute", "default", "a"), {"parents": []}):
+        rig.changed(ROUTES, version(2, parents=[] if is_ours else ["theirs"]))
+    after = rig.store.view().snapshot.http_routes["default", "a"]
+    assert bool(news) is not is_ours
+    assert after.metadata.resource_version == "2"
+    assert after.spec is before.spec, "it is not read again"
+    rig.changed(ROUTES, version(3, parents=[]))
+    assert news, "nobody here writes that"
+    rig.changed(ROUTES, version(4, generation=2, parents=[]))
+    assert rig.store.view().snapshot.http_routes["default", "a"].spec is not before.spec
 
 
 def test_an_answer_after_the_deletion_brings_nothing_back() -> None:

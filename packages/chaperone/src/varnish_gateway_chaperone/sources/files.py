@@ -49,6 +49,11 @@ class FileSource:
             async for changed in self._changes():
                 yield await asyncio.to_thread(self._view, changed)
 
+    @property
+    def reach(self) -> None:
+        """Files need no API server."""
+        return None
+
     async def _changes(self) -> AsyncIterator[Changed]:
         """Once when the watch stands, so that nothing falls between watching and reading, then at each change."""
         places = (self._state, self._manifests)

@@ -13,7 +13,7 @@ from varnish_gateway_chaperone.sources.kube.assembly import Assembly
 from varnish_gateway_chaperone.sources.kube.fake import FakeKube
 from varnish_gateway_chaperone.sources.kube.source import KubeSource
 from varnish_gateway_common.kube import watch
-from varnish_gateway_common.kube.api import ForbiddenError, UnreachableError
+from varnish_gateway_common.kube.api import ForbiddenError, Reach, UnreachableError
 
 
 class Views:
@@ -92,17 +92,22 @@ async def test_an_api_server_that_is_gone_changes_nothing(kube: FakeKube, views:
     gateway(kube, "b/web")
     await views.until(addresses)
     before = views.seen[-1]
+    assert views.source.reach == Reach()
     kube.is_unreachable = UnreachableError("the API server is not reached")
     kube.drop()
     tries = len(kube.asked)
     await views.until(lambda _: len(kube.asked) > tries + 10)
     assert views.seen[-1] is before
     assert len(lines.said("cannot be followed")) == 2, "once for each, however long it lasts"
+    reach = views.source.reach
+    assert (reach.unfollowed, reach.is_reachable) == (2, False)
+    assert reach.failures >= 10
     kube.put(slices_of("b"), "web-1", **slice_of("b/web", "10.0.0.7"))
     kube.put(MAPS, BASE, **config_map(routing__json=routing("b/web"), main__vcl="newer"))
     kube.is_unreachable = None
     await views.until(lambda view: addresses(view) == ["10.0.0.7"] and view.vcl == b"newer")
     assert lines.said("is followed again")
+    await views.until(lambda _: views.source.reach.is_reachable and not views.source.reach.unfollowed)
 
 
 async def test_a_forgotten_version_is_listed_anew_and_what_went_meanwhile_is_gone(kube: FakeKube, views: Views) -> None:

@@ -10,7 +10,7 @@ KubeError
  '- InvalidError          400, 413, 415, 422: it will not be taken, however often
 """
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -53,6 +53,24 @@ class ForbiddenError(KubeError):
 
 class InvalidError(KubeError):
     pass
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How well the API server can be followed at the moment."""
+
+    unfollowed: int = 0
+    """Collections that cannot be."""
+    is_reachable: bool = True
+    """Whether it answers at all."""
+    failures: int = 0
+    """Lists and watches that failed so far."""
+
+
+def reach_of(troubles: Iterable[KubeError], failures: int) -> Reach:
+    """`troubles`: why what cannot be followed cannot be."""
+    found = tuple(troubles)
+    return Reach(len(found), not any(isinstance(error, UnreachableError) for error in found), failures)
 
 
 _BY_STATUS: Final[Mapping[int, type[KubeError]]] = {

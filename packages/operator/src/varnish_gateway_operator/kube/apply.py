@@ -9,15 +9,19 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from varnish_gateway_common import names
 from varnish_gateway_common.document import digest
 from varnish_gateway_common.kube.api import Json, NotFoundError, path_of
 from varnish_gateway_operator.kube.api import Kube
 from varnish_gateway_operator.kube.kinds import plural
+from varnish_gateway_operator.kube.quantities import is_same_quantity
 from varnish_gateway_operator.kube.store import Store
 from varnish_gateway_operator.translate.objects.shape import GATEWAY_UID, Identity, Manager, Owned
+
+QUANTITIES: Final = frozenset({"limits", "requests", "sizeLimit", "divisor", "target"})
+"""Fields in which the API server spells numbers in its own way."""
 
 
 class ForeignObjectError(Exception):
@@ -128,18 +132,24 @@ def marked(owned: Owned) -> Json:
     return {**owned.manifest, "metadata": {**metadata, "annotations": annotations}}
 
 
-def covers(live: Any, wanted: Any) -> bool:
+def covers(live: Any, wanted: Any, *, has_quantities: bool = False) -> bool:
     """Whether everything wanted is there; what others added, and defaults, do not matter. An item of a list that has a
-    name is looked for under that name."""
+    name is looked for under that name; `has_quantities`: other spellings of numbers are the same."""
     if live is None and wanted in ("", [], {}, False):
         return True  # the API server leaves out what is empty
     if isinstance(wanted, dict):
-        return isinstance(live, dict) and all(covers(live.get(key), value) for key, value in wanted.items())
+        return isinstance(live, dict) and all(
+            covers(live.get(key), value, has_quantities=has_quantities or key in QUANTITIES)
+            for key, value in wanted.items()
+        )
     if isinstance(wanted, list):
         if not isinstance(live, list) or len(live) < len(wanted):
             return False
-        return all(covers(_counterpart(live, index, item), item) for index, item in enumerate(wanted))
-    return bool(live == wanted)
+        return all(
+            covers(_counterpart(live, index, item), item, has_quantities=has_quantities)
+            for index, item in enumerate(wanted)
+        )
+    return bool(live == wanted) or (has_quantities and is_same_quantity(live, wanted))
 
 
 def _counterpart(live: list[Any], index: int, item: Any) -> Any:

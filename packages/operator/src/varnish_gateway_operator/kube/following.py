@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import structlog
 
-from varnish_gateway_common.kube.api import KubeError, NotFoundError, Reader
+from varnish_gateway_common.kube.api import KubeError, NotFoundError, Reach, Reader, reach_of
 from varnish_gateway_common.kube.watch import Listed, follow
 from varnish_gateway_operator.kube.kinds import Source
 from varnish_gateway_operator.kube.store import Store
@@ -28,13 +28,13 @@ class Following:
         self._store = store
         self._sleep = sleep
         self._tasks: dict[Source, asyncio.Task[None]] = {}
-        self._troubles: dict[Source, str] = {}
-        self.failures = 0
+        self._troubles: dict[Source, KubeError] = {}
+        self._failures = 0
 
     @property
-    def troubles(self) -> dict[Source, str]:
-        """What cannot be followed at the moment, and why."""
-        return dict(self._troubles)
+    def reach(self) -> Reach:
+        """As it was at the last attempts."""
+        return reach_of(self._troubles.values(), self._failures)
 
     def want(self, sources: Iterable[Source]) -> None:
         """Follow these, and no others."""
@@ -72,7 +72,7 @@ class Following:
             except NotFoundError:
                 continue
         self._store.take(source, Listed(()))
-        self._trouble(source, "the API server does not know this kind")
+        self._trouble(source, NotFoundError("the API server does not know this kind"))
 
     async def _follow(self, source: Source, version: str) -> None:
         """Raises NotFoundError."""
@@ -80,8 +80,8 @@ class Following:
         def fail(error: KubeError) -> None:
             if isinstance(error, NotFoundError):
                 raise error
-            self.failures += 1
-            self._trouble(source, str(error))
+            self._failures += 1
+            self._trouble(source, error)
 
         news = follow(
             self._reader, source.selection(version), self._store.reader(source), on_failure=fail, sleep=self._sleep
@@ -91,8 +91,8 @@ class Following:
             if self._troubles.pop(source, None):
                 log.info(f"{source} is followed again")
 
-    def _trouble(self, source: Source, reason: str) -> None:
+    def _trouble(self, source: Source, error: KubeError) -> None:
         """Told once, not at every attempt."""
-        if self._troubles.get(source) != reason:
-            self._troubles[source] = reason
-            log.warning(f"{source} is not followed: {reason}")
+        before, self._troubles[source] = self._troubles.get(source), error
+        if before is None or str(before) != str(error):
+            log.warning(f"{source} is not followed: {error}")

@@ -5,7 +5,7 @@ there is nothing to try again before.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -44,6 +44,8 @@ class StatusWriter:
     """Those of which it is known that there is nothing to write."""
     _refused: dict[StatusKey, Json] = field(default_factory=dict)
     """What the API server would not take: not sent again until it is another."""
+    forbidden: set[StatusKey] = field(default_factory=set)
+    """What it would not take from us. Rights may come: it is tried again."""
 
     async def write(
         self, wanted: Iterable[ObjectStatus], now: str, *, is_late: Callable[[], bool] = lambda: False
@@ -52,17 +54,8 @@ class StatusWriter:
 
         Raises KubeError when the API server is not to be had, with the rest unwritten.
         """
-        due: list[tuple[ObjectStatus, Json]] = []
-        for each in wanted:
-            if self._settled.get(_key(each)) is each:
-                continue
-            status = stamped(each.status, _known(each), now)
-            if is_contained(status, _known(each)) or self._refused.get(_key(each)) == each.status:
-                self._settled[_key(each)] = each
-            else:
-                due.append((each, status))
-        batch = _Batch(asyncio.Semaphore(AT_ONCE), is_late)
-        written = await asyncio.gather(*(self._write(*each, batch) for each in due))
+        batch = _Batch(self._due(wanted, now), is_late)
+        written = await asyncio.gather(*(self._work(batch) for _ in range(AT_ONCE)))
         if batch.failure:
             raise batch.failure
         return sum(written), not batch.is_cut
@@ -73,34 +66,59 @@ class StatusWriter:
         for key in self._settled.keys() - kept:
             self._settled.pop(key, None)
             self._refused.pop(key, None)
+        self.forbidden &= kept
 
-    async def _write(self, wanted: ObjectStatus, status: Json, batch: "_Batch") -> bool:
-        async with batch.gate:
-            if batch.is_over():
-                return False
+    def _due(self, wanted: Iterable[ObjectStatus], now: str) -> Iterator[tuple[ObjectStatus, Json]]:
+        """Looked for as they are written: when it is late, nothing was looked for in vain."""
+        for each in wanted:
+            if self._settled.get(_key(each)) is each:
+                continue
+            status = stamped(each.status, _known(each), now)
+            if is_contained(status, _known(each)) or self._refused.get(_key(each)) == each.status:
+                self._settled[_key(each)] = each
+            else:
+                yield each, status
+
+    async def _work(self, batch: "_Batch") -> int:
+        """One after the other, as others do beside; how many were written."""
+        written = 0
+        while not batch.is_over() and (each := next(batch.due, None)):
             try:
-                self.store.accept(await self.kube.merge(_path(wanted), _patch(wanted, status)), is_news=False)
-                self._settled[_key(wanted)] = wanted
-            except ConflictError:
-                self.conflicts += 1
-                return False
-            except NotFoundError:
-                return False
-            except (ForbiddenError, InvalidError) as error:
-                log.error(f"status of {wanted.resource.kind} {'/'.join(filter(None, wanted.resource.key))}: {error}")
-                self._refused[_key(wanted)] = wanted.status
-                return False
+                written += await self._write(*each)
             except KubeError as error:
                 batch.failure = error
-                return False
+        return written
+
+    async def _write(self, wanted: ObjectStatus, status: Json) -> bool:
+        """Raises KubeError when the API server is not to be had."""
+        key = _key(wanted)
+        try:
+            with self.store.writing(key, status):
+                self.store.accept(await self.kube.merge(_path(wanted), _patch(wanted, status)), is_news=False)
+        except ConflictError:
+            self.conflicts += 1
+            return False
+        except NotFoundError:
+            return False
+        except ForbiddenError as error:
+            if key not in self.forbidden:
+                log.error(f"{_title(wanted)}: {error}")
+            self.forbidden.add(key)
+            return False
+        except InvalidError as error:
+            log.error(f"{_title(wanted)}: {error}")
+            self._refused[key] = wanted.status
+            return False
+        self._settled[key] = wanted
+        self.forbidden.discard(key)
         return True
 
 
 @dataclass
 class _Batch:
-    """Writes that are under way together; when it is late, or one finds no API server, those that wait do not try."""
+    """Writes of one call; when it is late, or one finds no API server, the rest is not tried."""
 
-    gate: asyncio.Semaphore
+    due: Iterator[tuple[ObjectStatus, Json]]
     is_late: Callable[[], bool]
     failure: KubeError | None = None
     is_cut: bool = False
@@ -113,6 +131,10 @@ class _Batch:
 def _path(wanted: ObjectStatus) -> str:
     found = wanted.resource
     return path_of(found.api_version, plural(found.kind), namespace=found.namespace, name=found.name, part="status")
+
+
+def _title(wanted: ObjectStatus) -> str:
+    return f"status of {wanted.resource.kind} {'/'.join(filter(None, wanted.resource.key))}"
 
 
 def _patch(wanted: ObjectStatus, status: Json) -> Json:

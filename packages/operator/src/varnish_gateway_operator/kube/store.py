@@ -1,6 +1,7 @@
 """Everything that was read from the cluster. An object is parsed once for each resourceVersion that it has."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ from varnish_gateway_operator.kube.kinds import Source, api_version
 from varnish_gateway_operator.kube.reports import pod_essence, reports_of
 from varnish_gateway_operator.resources.base import Resource
 from varnish_gateway_operator.resources.broken import Broken, broken_of
-from varnish_gateway_operator.resources.parse import InvalidObjectError, parse
+from varnish_gateway_operator.resources.parse import InvalidObjectError, parse, renewed
 from varnish_gateway_operator.snapshot import Snapshot, snapshot_of
 from varnish_gateway_operator.translate import Reports
 from varnish_gateway_operator.translate.objects.shape import Identity
@@ -58,6 +59,8 @@ class Store:
     _own: dict[Identity, Json] = field(default_factory=dict)
     _graves: dict[Identity, int] = field(default_factory=dict)
     """The version at which an object went: answers to what was written before come too late."""
+    _written: dict[Identity, Json] = field(default_factory=dict)
+    """Statuses that are on their way: the events that they cause are no news."""
     _view: View | None = None
 
     def expect(self, sources: Iterable[Source]) -> None:
@@ -121,6 +124,15 @@ class Store:
         if home:
             self._put(self._collections[home], self._read(home, content), is_news=is_news)
 
+    @contextmanager
+    def writing(self, identity: Identity, status: Json) -> Iterator[None]:
+        """While a status is written, for the event may come before the answer."""
+        self._written[identity] = status
+        try:
+            yield
+        finally:
+            self._written.pop(identity, None)
+
     def view(self) -> View:
         """Everything, frozen; the same as before if nothing has changed."""
         if self._view is None:
@@ -147,8 +159,16 @@ class Store:
         elif before and before.live is not None:
             del self._own[known.identity]
         self._view = None
-        if is_news:
+        if is_news and not self._is_echo(before, known):
             self.on_news()
+
+    def _is_echo(self, before: Known | None, known: Known) -> bool:
+        """Whether nothing is new but the status that is being written."""
+        if before is None or known.resource is None or before.resource is None or known.problem:
+            return False
+        return _essence(before.resource) == _essence(known.resource) and (
+            getattr(known.resource, "status", None) == self._written.get(known.identity)
+        )
 
     def _remove(self, objects: dict[Identity, Known], identity: Identity, version: str) -> None:
         known = objects.get(identity)
@@ -178,7 +198,7 @@ class Store:
         content = slim(source, content)
         is_own = content["metadata"].get("labels", {}).get(names.MANAGED_BY_LABEL) == names.MANAGED_BY
         live = content if is_own else None
-        resource, problem = _parsed(source, content)
+        resource, problem = _parsed(source, content, before.resource if before and not before.problem else None)
         if problem and not (before and before.problem == problem):
             self.on_problem(f"{'/'.join(filter(None, identity))}: {problem}")
         elif before and before.problem and not problem:
@@ -187,6 +207,12 @@ class Store:
             return Known(identity, metadata["resourceVersion"], resource, live)
         last_good = before.resource if before else None
         return Known(identity, metadata["resourceVersion"], last_good, live, problem, broken_of(content, problem))
+
+
+def _essence(resource: Resource) -> tuple[object, ...]:
+    """What of an object makes a difference, apart from its status."""
+    metadata = resource.metadata
+    return id(getattr(resource, "spec", resource)), metadata.labels, metadata.deletion_timestamp
 
 
 def slim(source: Source, content: Json) -> Json:
@@ -203,10 +229,12 @@ def slim(source: Source, content: Json) -> Json:
     return pod_essence(found) if source.kind == "Pod" else found
 
 
-def _parsed(source: Source, content: Json) -> tuple[Resource | None, str]:
-    """The model, or why there is none."""
+def _parsed(source: Source, content: Json, before: Resource | None) -> tuple[Resource | None, str]:
+    """The model, or why there is none. `before`: the object as it was good last."""
     if source.model is None:
         return None, ""
+    if before and (found := renewed(before, content)):
+        return found, ""
     try:
         return parse(source.model, content, unknown_fields="ignore"), ""
     except InvalidObjectError as error:

@@ -21,11 +21,18 @@ class Outcome:
     """A phrase for each thing done."""
     obstacles: dict[Key, str] = field(default_factory=dict)
     """Gateway -> why an object of its could not be written, and cannot be before something else changes."""
+    forbidden: dict[Key, str] = field(default_factory=dict)
+    """The same for want of rights, which may come."""
     is_complete: bool = True
     """Whether there is nothing left to try again."""
 
     def __add__(self, other: "Outcome") -> "Outcome":
-        return Outcome(self.done + other.done, self.obstacles | other.obstacles, self.is_complete and other.is_complete)
+        return Outcome(
+            self.done + other.done,
+            self.obstacles | other.obstacles,
+            self.forbidden | other.forbidden,
+            self.is_complete and other.is_complete,
+        )
 
 
 async def apply_all(applier: Applier, manager: Manager, plan: Plan, view: View) -> Outcome:
@@ -51,7 +58,8 @@ async def _apply(applier: Applier, manager: Manager, key: Key, gateway: GatewayP
             if await applier.bring(owned, view.own.get(identity)):
                 written.append(identity[0] if identity[0] != "ConfigMap" else f"ConfigMap {identity[2]}")
         except (ForeignObjectError, ForbiddenError, InvalidError) as error:
-            outcome.obstacles.setdefault(key, f"{identity[0]} {identity[2]}: {error}")
+            found = outcome.forbidden if isinstance(error, ForbiddenError) else outcome.obstacles
+            found.setdefault(key, f"{identity[0]} {identity[2]}: {error}")
             outcome.is_complete = False
         except ConflictError:
             outcome.is_complete = False

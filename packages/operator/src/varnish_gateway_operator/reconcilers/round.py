@@ -18,6 +18,7 @@ from varnish_gateway_operator.sentence import counted, sentence
 from varnish_gateway_operator.snapshot import Key
 from varnish_gateway_operator.times import text_of
 from varnish_gateway_operator.translate import Memory, Options, Plan, translate
+from varnish_gateway_operator.translate.patience import PATIENCE
 
 log = structlog.get_logger()
 
@@ -46,6 +47,7 @@ class Rounds:
     _plan: Plan | None = None
     _view: View | None = None
     _obstacles: Mapping[Key, str] = field(default_factory=dict)
+    _forbidden_since: dict[Key, datetime] = field(default_factory=dict)
     _is_complete: bool = False
 
     @property
@@ -66,7 +68,8 @@ class Rounds:
             log.info(f"wrote the status of {counted(told + more, 'object')}")
         if not (is_told and is_all) or self._plan is None:
             return "more"
-        return "done" if self._is_complete else "stuck"
+        is_allowed = not (self.routes.statuses.forbidden or self.gateways.statuses.forbidden)
+        return "done" if self._is_complete and is_allowed else "stuck"
 
     def _is_due(self, plan: Plan) -> bool:
         return plan.changes_at is not None and self.clock() >= plan.changes_at
@@ -82,11 +85,18 @@ class Rounds:
         say = log.info if outcome.done else log.debug
         say(sentence(view.snapshot, plan, outcome.done))
         self.gateway_count, self._view, self._is_complete = len(plan.gateways), view, outcome.is_complete
-        if outcome.obstacles == self._obstacles:
+        obstacles = outcome.obstacles | self._lasting(outcome.forbidden)
+        if obstacles == self._obstacles:
             self._plan = plan
         else:
-            self._tell(outcome.obstacles)  # and think again: they belong into the statuses
+            self._tell(obstacles)  # and think again: they belong into the statuses
         return plan
+
+    def _lasting(self, forbidden: Mapping[Key, str]) -> dict[Key, str]:
+        """An API server that has just begun knows no rights yet: it is asked again for a while before this is told."""
+        now = self.clock()
+        self._forbidden_since = {key: self._forbidden_since.get(key, now) for key in forbidden}
+        return {key: text for key, text in forbidden.items() if now - self._forbidden_since[key] >= PATIENCE}
 
     def _translate(self, view: View) -> Plan:
         with without_collection():

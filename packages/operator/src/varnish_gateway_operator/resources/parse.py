@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from varnish_gateway_operator.resources.base import Resource
+from varnish_gateway_operator.resources.base import Metadata, Resource
 from varnish_gateway_operator.resources.cache import VarnishCacheInvalidation, VarnishCachePolicy
 from varnish_gateway_operator.resources.core import ConfigMap, EndpointSlice, Namespace, Secret, Service
 from varnish_gateway_operator.resources.gateway import Gateway, GatewayClass, ListenerSet
@@ -85,6 +85,21 @@ def parse(kind: Kind, content: Mapping[str, Any], *, unknown_fields: Literal["ig
         return kind.model.model_validate(_without_nulls(placed), extra=unknown_fields)
     except ValidationError as error:
         raise InvalidObjectError(_message(details) for details in error.errors(include_url=False)) from None
+
+
+def renewed(before: Resource, content: Mapping[str, Any]) -> Resource | None:
+    """An object of which only metadata and status can have changed, with the very spec that it had; None for others.
+
+    It is the API server that says so: the generation counts what is written to a spec.
+    """
+    found, known = content["metadata"], before.metadata
+    if known.generation is None or (known.uid, known.generation) != (found.get("uid"), found.get("generation")):
+        return None
+    try:
+        metadata = Metadata.model_validate(found, extra="ignore")
+    except ValidationError:
+        return None
+    return before.model_copy(update={"metadata": metadata, "status": content.get("status")})
 
 
 def _without_nulls(node: Any) -> Any:

@@ -1,7 +1,7 @@
 """What is kept from one round to the next. It changes how long a round takes, never what comes out of it."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from varnish_gateway_operator.resources.base import Resource
 from varnish_gateway_operator.resources.gateway import Gateway
@@ -117,9 +117,9 @@ def _is_ours(gateway: Gateway, classes: Mapping[str, ClassVerdict]) -> bool:
 def _place(
     route: HTTPRoute, snapshot: Snapshot, options: Options, topology: Topology, known: PlacedRoute | None
 ) -> PlacedRoute:
-    is_same = known is not None and known.route is route and known.compiled.answers.still_hold(snapshot)
+    is_same = known is not None and known.route.spec is route.spec and known.compiled.answers.still_hold(snapshot)
     if known and is_same and known.topology is topology:
-        return known
+        return known if known.route is route else replace(known, route=route)
     parents = parents_of(route, topology.places, topology.labels.get(route.namespace, {}))
     external = options.has_external_names or all(parent.gateway in topology.external_names for parent in parents)
     if known and is_same and known.has_external_names == external:

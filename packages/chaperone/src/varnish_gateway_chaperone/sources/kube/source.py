@@ -20,8 +20,10 @@ from varnish_gateway_common.kube.api import (
     KubeError,
     NotFoundError,
     Page,
+    Reach,
     Reader,
     Selection,
+    reach_of,
 )
 from varnish_gateway_common.kube.watch import follow
 
@@ -46,7 +48,8 @@ class KubeSource:
         self._known = Known()
         self._news = asyncio.Event()
         self._tasks: dict[Subject, asyncio.Task[None]] = {}
-        self._said: dict[Subject, str] = {}
+        self._failing: dict[Subject, KubeError] = {}
+        self._failures = 0
         self._is_impatient = False
         self.in_effect: Callable[[], ParsedRouting | None] = lambda: None
         """What ghost runs: its endpoints are wanted although a newer routing names others."""
@@ -68,6 +71,11 @@ class KubeSource:
         finally:
             self._want(())
 
+    @property
+    def reach(self) -> Reach:
+        """As it was at the last attempts."""
+        return reach_of(self._failing.values(), self._failures)
+
     async def _next(self, until: float | None) -> bool:
         """Wait for news, but no longer than for what is awaited; whether there is patience left."""
         left = None if until is None or self._is_impatient else max(until - time.monotonic(), 0.0)
@@ -87,7 +95,7 @@ class KubeSource:
         for gone in self._tasks.keys() - wanted:
             self._tasks.pop(gone).cancel()
             self._known.forget(gone)
-            self._said.pop(gone, None)
+            self._failing.pop(gone, None)
         for subject in sorted(wanted - self._tasks.keys(), key=str):
             work = partial(self._follow, subject)
             self._tasks[subject] = asyncio.create_task(guarded(str(subject), work, self._log), name=str(subject))
@@ -102,15 +110,16 @@ class KubeSource:
 
     def _failed(self, subject: Subject, error: KubeError) -> None:
         """Said once, and not again for each attempt; what is known stays."""
-        if self._said.get(subject) != str(error):
-            self._said[subject] = str(error)
+        self._failures += 1
+        before, self._failing[subject] = self._failing.get(subject), error
+        if before is None or str(before) != str(error):
             self._log.warning(f"{subject} cannot be followed; what is known stays", reason=str(error))
             if isinstance(error, LASTING):
                 self._known.troubles[subject] = str(error)
                 self._news.set()
 
     def _mended(self, subject: Subject) -> None:
-        if self._said.pop(subject, None):
+        if self._failing.pop(subject, None):
             self._log.info(f"{subject} is followed again")
         if self._known.troubles.pop(subject, None):
             self._news.set()
