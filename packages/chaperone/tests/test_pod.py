@@ -17,6 +17,7 @@ from gateway_rig import GATEWAY, ROUTE, SERVICE, Backend, Backends
 from kube_rig import BASE, Front, config_map, slice_of
 from varnish_gateway_chaperone.sources.kube.fake import FakeKube
 from varnish_gateway_common.kube.api import path_of
+from varnish_gateway_common.pod import Pod, RequestLog
 from varnish_gateway_common.report import Report
 
 pytestmark = pytest.mark.live
@@ -49,6 +50,22 @@ class PodProcess:
         self.kube.put(MAPS, BASE, **config_map(routing__json=routing, main__vcl=vcl.decode()))
         self.kube.put(MAPS, f"{BASE}-report")
 
+    def change(self, **fields: object) -> None:
+        """pod.json, of the next start."""
+        path = self.root / "out/default/gw/pod.json"
+        path.write_bytes(Pod.from_json(path.read_bytes()).model_copy(update=fields).to_json())
+
+    def logs(self, path: str) -> bool:
+        """Whether such a request is logged; what comes before the program is up is not."""
+        return get(self.address, 8080, path) == 200 and f"logged 200 {path}\n" in self.log.read_text()
+
+    @property
+    def logger(self) -> int:
+        """The process that logs requests."""
+        assert self.process
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return next(int(pid) for pid in children if Path(f"/proc/{pid}/comm").read_text() == "varnishncsa\n")
+
     def route_to(self, port: int) -> None:
         content = slice_of("default/web", self.address)
         self.kube.put(SLICES, "web-1", **content | {"ports": [{"name": "http", "port": port}]})
@@ -63,6 +80,7 @@ class PodProcess:
                 *("--report", f"{BASE}-report", "--api", self.front.url, "--run", str(self.root / "run")),
                 *("--address", self.address, "--drain-delay", "0"),
                 env=os.environ | {f"VARNISH_GATEWAY_{name}": text for name, text in own.items()},
+                stdout=log,
                 stderr=log,
             )
 
@@ -117,6 +135,26 @@ async def test_a_pods_life_with_and_without_its_api_server(pod: PodProcess) -> N
     await pod.until(200)
     assert await pod.end(signal.SIGTERM) == 0
     assert pod.report.is_draining
+
+
+async def test_requests_are_logged_where_the_parameters_ask_for_it(pod: PodProcess) -> None:
+    """By a process of Varnish's own, which is started again, and ends with the gateway."""
+    pod.change(
+        request_log=RequestLog(program="varnishncsa", arguments=("-F", "logged %s %U", "-q", "RespStatus == 200"))
+    )
+    await pod.start()
+    await pod.until(200)
+    await wait_until(lambda: pod.logs("/first"), seconds=15)
+    os.kill(pod.logger, signal.SIGKILL)
+    await wait_until(lambda: "varnishncsa was killed by signal 9; started again" in pod.log.read_text())
+    await wait_until(lambda: pod.logs("/again"), seconds=15)
+    logger = pod.logger
+    assert get(pod.address, 9180, "/metrics") == 200
+    await wait_until(lambda: pod.logs("/last"), seconds=15)
+    assert "/.varnish-ghost/" not in pod.log.read_text(), "what the gateway asks itself is nobody's business"
+    assert await pod.end(signal.SIGTERM) == 0
+    with pytest.raises(ProcessLookupError):
+        os.kill(logger, 0)
 
 
 async def test_it_does_not_start_without_knowing_whose_pod_it_is(pod: PodProcess) -> None:

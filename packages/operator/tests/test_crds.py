@@ -119,6 +119,8 @@ def test_manifests_of_the_existing_project_are_accepted(text: str) -> None:
         (LOGGING, "resources: {", "autoscaling: {minReplicas: 3, maxReplicas: 2}\n  resources: {", "minReplicas"),
         (LOGGING, "resources: {", "extraVolumes: [{name: run}]\n  resources: {", "gateway's own"),
         (LOGGING, "resources: {", "extraVolumes: [{}]\n  resources: {", "must have a name"),
+        (LOGGING, "extraArgs: [-q,", "extraArgs: [-w/tmp/log, -q,", "not for a log on standard output"),
+        (LOGGING, "extraArgs: [-q,", 'extraArgs: ["a\\nb", -q,', "control characters"),
         (LOGGING, "thread_pools=4", "-T0.0.0.0:6082", "set by the gateway itself"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import base64
 import gzip
+import json
 import random
 from collections.abc import Mapping
 from dataclasses import replace
@@ -355,13 +356,29 @@ def test_secrets_are_in_no_representation() -> None:
     assert "private" not in repr(wanted(certificate_files={"default.a": b"private"}))
 
 
-def test_logging_is_never_ignored_silently() -> None:
-    parameters = """
+@pytest.mark.parametrize(
+    ("logging", "wanted", "message"),
+    [
+        ("{}", {"program": "varnishlog"}, ""),
+        (
+            "{mode: varnishncsa, format: '%h %s', extraArgs: [-q, A], image: i}",
+            {"program": "varnishncsa", "arguments": ["-F", "%h %s", "-q", "A"]},
+            "not served by this version: logging.image",
+        ),
+        ("{format: '%h'}", {"program": "varnishlog"}, "not served by this version: logging.format of varnishlog"),
+        ("{mode: varnishlog-json}", None, "not served by this version: logging.mode varnishlog-json"),
+    ],
+)
+def test_logging_is_carried_out_or_told(logging: str, wanted: dict[str, object] | None, message: str) -> None:
+    parameters = f"""
 apiVersion: gateway.varnish-software.com/v1alpha1
 kind: GatewayClassParameters
-metadata: {name: p}
-spec: {logging: {mode: varnishncsa, image: i}}
+metadata: {{name: p}}
+spec: {{logging: {logging}}}
 ---
 """
-    told = condition(plan(GATEWAY.replace(CLASS, PARAMETERS) + parameters), "Gateway", "gw", "Accepted") or {}
-    assert told["message"] == "not served by this version: logging of the class's parameters, logging.image"
+    found = plan(GATEWAY.replace(CLASS, PARAMETERS) + parameters)
+    assert (condition(found, "Gateway", "gw", "Accepted") or {})["message"] == message
+    pod = found.gateways[KEY].pod
+    assert pod
+    assert json.loads(pod.to_json()).get("request_log") == wanted

@@ -30,6 +30,7 @@ from varnish_gateway_chaperone.supervisor.tree import Backoff, guarded
 from varnish_gateway_chaperone.varnish.arguments import Paths, listen_address
 from varnish_gateway_chaperone.varnish.daemon import Program
 from varnish_gateway_chaperone.varnish.ghost import GhostClient
+from varnish_gateway_chaperone.varnish.request_log import RequestLogger
 from varnish_gateway_chaperone.varnish.statistics import Varnishstat
 from varnish_gateway_common.web import Web
 
@@ -175,7 +176,8 @@ def compose(
     rounds = Rounds(parts, log)
     web = Web(Observer(parts, rounds, ghost, statistics, source).pages())
     serve = partial(_serve_web, web, options.web_address, options.web_port, log)
-    return Chaperone(source, rounds, news, log, {"web": serve, **(beside or {})})
+    requests = RequestLogger(Path(options.varnishd), paths.workdir, lambda: serving.varnishd, log)
+    return Chaperone(source, rounds, news, log, {"web": serve, "log of requests": requests.run, **(beside or {})})
 
 
 async def _serve_web(web: Web, address: str, port: int, log: Log) -> None:

@@ -26,6 +26,13 @@ class PodSocket(Document):
         return self
 
 
+class RequestLog(Document):
+    """A program of Varnish's that writes of each request to the container's standard output."""
+
+    program: Literal["varnishlog", "varnishncsa"]
+    arguments: tuple[str, ...] = ()
+
+
 class Pod(Document):
     """The whole document; the digest of its canonical bytes goes into `varnish.io/infra-hash`."""
 
@@ -37,3 +44,5 @@ class Pod(Document):
     """varnishd's -s."""
     varnishd_arguments: tuple[str, ...] = ()
     """More arguments of varnishd; those that chaperone sets itself are refused before they get here."""
+    request_log: RequestLog | None = None
+    """None: there is none."""

@@ -22,12 +22,17 @@ class Statistics(Protocol):
         ...
 
 
+def beside(varnishd: Path, name: str) -> str:
+    """A program of the same Varnish; where it is not in its place, the one in PATH."""
+    found = varnishd.resolve().parent.parent / "bin" / name
+    return str(found) if found.exists() else name
+
+
 class Varnishstat:
     """The program beside varnishd."""
 
     def __init__(self, varnishd: Path, workdir: Path) -> None:
-        beside = varnishd.resolve().parent.parent / "bin" / "varnishstat"
-        self._program = str(beside) if beside.exists() else "varnishstat"
+        self._program = beside(varnishd, "varnishstat")
         self._workdir = workdir
 
     async def read(self, *patterns: str) -> Counters:

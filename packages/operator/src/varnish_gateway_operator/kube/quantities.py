@@ -23,6 +23,6 @@ def _size(value: Any) -> Decimal | None:
         return None
     number, suffix = Decimal(found[1]), found[2] or ""
     if suffix.endswith("i"):
-        return number * 1024 ** (_BINARY.index(suffix[0]) + 1)
+        return number * Decimal(1024) ** (_BINARY.index(suffix[0]) + 1)
     exponent = _DECIMAL[suffix] if suffix in _DECIMAL else int(suffix[1:])
     return number.scaleb(exponent)

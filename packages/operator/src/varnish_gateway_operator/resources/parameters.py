@@ -28,6 +28,11 @@ from varnish_gateway_operator.resources.base import DESCRIBED, Described, Namesp
 REFUSED_ARGUMENTS = ("-M", "-S", "-F", "-f", "-n", "-T", "-a")
 """Those that the gateway itself sets, and on which its safety rests."""
 
+REFUSED_LOG_ARGUMENTS = ("-D", "-N", "-P", "-d", "-k", "-n", "-r", "-w")
+"""Those that make a program of Varnish's end, look elsewhere, or write elsewhere."""
+
+CONTROL = r"[\x00-\x1f\x7f]"
+
 OWN_VOLUMES = ("run", "storage", "tmp")
 RESERVED = f"{', '.join(OWN_VOLUMES)} are the gateway's own"
 OWN_CONTAINER = "gateway"
@@ -62,17 +67,41 @@ class Storage(Described):
     """How much, in bytes or with a suffix."""
 
 
+def _all(field: str) -> str:
+    """The beginning of a rule in CEL that each x of a list must keep."""
+    return f"!has(self.{field}) || self.{field}.all(x"
+
+
 class Logging(Described):
     """A log of requests on the container's standard output."""
 
+    model_config = ConfigDict(
+        **DESCRIBED,
+        **rules(
+            (
+                f"{_all('extraArgs')}, !{list(REFUSED_LOG_ARGUMENTS)}.exists(y, x.startsWith(y)))",
+                f"extraArgs: {', '.join(REFUSED_LOG_ARGUMENTS)} are not for a log on standard output",
+            )
+        ),
+    )
+
     mode: Literal["varnishlog", "varnishlog-json", "varnishncsa"] = "varnishlog"
-    """Which of Varnish's programs writes it."""
-    format: str | None = None
+    """Which of Varnish's programs writes it; varnishlog-json is accepted, and not there."""
+    format: Argument | None = None
     """varnishncsa's -F."""
-    extra_args: tuple[str, ...] = ()
-    """More arguments of the program."""
+    extra_args: Annotated[tuple[Argument, ...], Field(max_length=64)] = ()
+    """More arguments of the program; not -D, -N, -P, -d, -k, -n, -r, -w."""
     image: str | None = None
     """Accepted for compatibility: the program runs in the gateway's own container."""
+
+    @model_validator(mode="after")
+    def _goes_to_standard_output(self) -> Self:
+        for argument in self.extra_args:
+            if argument.startswith(REFUSED_LOG_ARGUMENTS):
+                raise ValueError(f"extraArgs: {argument[:2]} is not for a log on standard output")
+        if any(re.search(CONTROL, text) for text in (self.format or "", *self.extra_args)):
+            raise ValueError("control characters are not allowed")
+        return self
 
 
 class Disruption(Described):
@@ -216,11 +245,6 @@ InitContainer = Annotated[dict[str, Any], _Open("name", "image")]
 SpreadConstraint = Annotated[dict[str, Any], _Open("topologyKey", "whenUnsatisfiable")]
 
 
-def _all(field: str) -> str:
-    """The beginning of a rule in CEL that each x of a list must keep."""
-    return f"!has(self.{field}) || self.{field}.all(x"
-
-
 class ParametersSpec(Described):
     """How the gateways of a class are run."""
 
@@ -302,7 +326,7 @@ class ParametersSpec(Described):
         for argument in self.varnishd_extra_args:
             if argument.startswith(REFUSED_ARGUMENTS):
                 raise ValueError(f"varnishdExtraArgs: {argument[:2]} is set by the gateway itself")
-            if re.search(r"[\x00-\x1f\x7f]", argument):
+            if re.search(CONTROL, argument):
                 raise ValueError("varnishdExtraArgs: control characters are not allowed")
         return self
 

@@ -1,8 +1,8 @@
 """pod.json: what cannot change while a gateway's processes live."""
 
 from varnish_gateway_common import names
-from varnish_gateway_common.pod import Pod, PodSocket
-from varnish_gateway_operator.resources.parameters import ParametersSpec
+from varnish_gateway_common.pod import Pod, PodSocket, RequestLog
+from varnish_gateway_operator.resources.parameters import Logging, ParametersSpec
 from varnish_gateway_operator.translate.gateways import GatewayVerdict
 from varnish_gateway_operator.translate.listeners import Protocol
 from varnish_gateway_operator.translate.objects.pod import STORAGE_FOLDER
@@ -17,6 +17,7 @@ def pod_of(gateway: GatewayVerdict, spec: ParametersSpec, *, in_cluster: bool) -
         sockets=tuple(_socket(port, protocol, spec) for port, protocol in sockets),
         storage=_storage(spec, f"{STORAGE_FOLDER}/" if in_cluster else ""),
         varnishd_arguments=spec.varnishd_extra_args,
+        request_log=_request_log(spec.logging),
     )
 
 
@@ -28,6 +29,13 @@ def _socket(port: int, protocol: Protocol, spec: ParametersSpec) -> PodSocket:
         front="proxy" if protocol == "HTTPS" or spec.http2.cleartext else "direct",
         accepts_proxy_protocol=spec.client_address.proxy_protocol,
     )
+
+
+def _request_log(logging: Logging | None) -> RequestLog | None:
+    if logging is None or logging.mode == "varnishlog-json":
+        return None
+    form = ("-F", logging.format) if logging.format and logging.mode == "varnishncsa" else ()
+    return RequestLog(program=logging.mode, arguments=(*form, *logging.extra_args))
 
 
 def _storage(spec: ParametersSpec, folder: str) -> str:

@@ -210,11 +210,16 @@ def _listener_programmed(verdict: ListenerVerdict, certificates: Certificates, p
 
 
 def _unserved_parameters(class_verdict: ClassVerdict) -> list[str]:
-    """The same of its class's parameters."""
+    """The same of its class's parameters: Debian's Varnish has no varnishlog-json, and a pod no second container."""
     logging = class_verdict.parameters.spec.logging if class_verdict.parameters else None
     if logging is None:
         return []
-    return ["logging of the class's parameters", *(["logging.image"] if logging.image else [])]
+    asked = {
+        "logging.mode varnishlog-json": logging.mode == "varnishlog-json",
+        "logging.format of varnishlog": logging.mode == "varnishlog" and logging.format is not None,
+        "logging.image": logging.image is not None,
+    }
+    return [name for name, is_set in asked.items() if is_set]
 
 
 def _unserved_fields(gateway: Gateway, *, in_cluster: bool) -> list[str]:
