@@ -71,7 +71,7 @@ async def test_many_routes_at_once(operator: Operator, account: Account, namespa
 
         await create(kube, namespace, range(MANY, MOST))
         until("the number of routes", lambda: attached(namespace, "gw") == MOST, 60, pause=1.0)
-        # Not all statuses are written by then, which takes a minute on two processors that do everything: they add little.
+        # Not all statuses are written by then: on two processors that do everything it takes a minute; they add little.
         print(f"{MOST} routes: {operator.resident_bytes / 2**20:.0f} MiB at most")
         assert operator.resident_bytes < 512 * 2**20
     finally:
