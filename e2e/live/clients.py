@@ -9,7 +9,7 @@ from typing import Final
 
 from http2 import Http2
 
-TIMEOUT_SECONDS: Final = 10
+TIMEOUT_SECONDS: Final = 60
 HTTP1, HTTP2 = "http/1.1", "h2"
 
 Fields = Sequence[tuple[str, str]]

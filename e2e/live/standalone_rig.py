@@ -98,7 +98,7 @@ class Standalone:
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGINT)
-        return self.process.wait(timeout=20)
+        return self.process.wait(timeout=60)
 
     def end(self) -> None:
         """Whatever became of it."""

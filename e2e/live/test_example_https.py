@@ -51,6 +51,6 @@ def test_the_example(gateway: Standalone) -> None:
     with connected(gateway, "shop.example.com", HTTP2) as kept:
         before = serial(gateway.address, PORT, "shop.example.com")
         make_certificate(gateway.folder)
-        wait_for("the new certificate", lambda: serial(gateway.address, PORT, "shop.example.com") != before, 2)
+        wait_for("the new certificate", lambda: serial(gateway.address, PORT, "shop.example.com") != before)
         connected(gateway, "shop.example.com", HTTP1).close()
         assert kept.ask(Request("shop.example.com:8443", scheme="https")).status == 200

@@ -33,13 +33,17 @@ QUICK_COMPILE = ("-p", "cc_command=exec cc -O0 -w -fPIC -shared -o %o %s")
 """VCL that is run a few times need not be optimised: a quarter of the work."""
 
 
+PATIENCE_SECONDS: Final = 60.0
+"""A claim that holds on an idle machine in a moment may take its time on a busy one: only failures wait so long."""
+
+
 class Until(Protocol):
     """`await until(lambda: claim)`."""
 
-    def __call__(self, claim: Callable[[], object], seconds: float = 5) -> Awaitable[None]: ...
+    def __call__(self, claim: Callable[[], object], seconds: float = PATIENCE_SECONDS) -> Awaitable[None]: ...
 
 
-async def wait_until(claim: Callable[[], object], seconds: float = 5) -> None:
+async def wait_until(claim: Callable[[], object], seconds: float = PATIENCE_SECONDS) -> None:
     """Fails when the claim does not hold in time."""
     async with asyncio.timeout(seconds):
         while not claim():  # noqa: ASYNC110 - what is waited for has no event of its own
@@ -80,7 +84,7 @@ def own_address() -> str:
 
 def get(address: str, port: int = 8080, path: str = "/", host: str = "a.test") -> int:
     """The status of an answer; 0: no connection, or none that ended well."""
-    connection = HTTPConnection(address, port, timeout=5)
+    connection = HTTPConnection(address, port, timeout=PATIENCE_SECONDS)
     try:
         connection.request("GET", path, headers={"Host": host})
         answer = connection.getresponse()
@@ -143,7 +147,7 @@ class Rig:
         text = f"vcl 4.1; backend vgw_none none; sub vcl_recv {{ return (synth({vcl})); }}"
         return Inputs(document.to_json(), Routing(version=1, gateway="default/gw").to_json(), text.encode())
 
-    async def until(self, inputs: Inputs, claim: Callable[[], object], seconds: float = 60) -> None:
+    async def until(self, inputs: Inputs, claim: Callable[[], object], seconds: float = PATIENCE_SECONDS) -> None:
         """Rounds, as the loop makes them, until the claim holds."""
         async with asyncio.timeout(seconds):
             await self.rounds.round(inputs)

@@ -1,13 +1,23 @@
 """A gateway's manifests, and backends for it."""
 
+import json
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from chaperone_rig import QUICK_COMPILE
 
 GATEWAY = """
 apiVersion: gateway.networking.k8s.io/v1
 kind: GatewayClass
 metadata: {{name: varnish}}
-spec: {{controllerName: varnish-software.com/gateway}}
+spec:
+  controllerName: varnish-software.com/gateway
+  parametersRef: {{group: gateway.varnish-software.com, kind: GatewayClassParameters, name: quick}}
+---
+apiVersion: gateway.varnish-software.com/v1alpha1
+kind: GatewayClassParameters
+metadata: {{name: quick}}
+spec: {{varnishdExtraArgs: QUICK}}
 ---
 apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
@@ -17,7 +27,7 @@ spec:
   listeners:
   - {{name: http, protocol: HTTP, port: {port}}}
 ---
-"""
+""".replace("QUICK", json.dumps(QUICK_COMPILE))
 ROUTE = """
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute

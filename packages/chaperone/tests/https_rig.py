@@ -4,13 +4,14 @@ import asyncio
 import os
 import socket
 import ssl
+import threading
 from dataclasses import replace
 from http.client import HTTPSConnection
 
 from cryptography import x509
 
 from certificate_authority import index
-from chaperone_rig import Rig
+from chaperone_rig import PATIENCE_SECONDS, Rig
 from varnish_gateway_chaperone.inputs import Inputs
 from varnish_gateway_common.certificates import Entry
 from varnish_gateway_common.pod import PodSocket
@@ -61,7 +62,7 @@ def serial(rig: Rig, name: str | None, by: ssl.SSLContext | None = None) -> int:
 async def curl(*arguments: str) -> tuple[int, str]:
     """Exit code and output with the answer's head."""
     child = await asyncio.create_subprocess_exec(
-        *("curl", "-sik", "--max-time", "10", *arguments), stdout=asyncio.subprocess.PIPE
+        *("curl", "-sik", "--max-time", str(PATIENCE_SECONDS), *arguments), stdout=asyncio.subprocess.PIPE
     )
     output, _ = await child.communicate()
     assert child.returncode is not None
@@ -75,14 +76,26 @@ class HttpsLoad:
         self.rig = rig
         self.answered = 0
         self.lost: list[str] = []
-        self.may_connect = True
+        self._may_connect = True
+        self._connecting = threading.Lock()
+
+    def close(self) -> None:
+        """Clients have been told to go elsewhere: their connections go on, and none is on its way to another."""
+        with self._connecting:
+            self._may_connect = False
+
+    def _is_connected(self, connection: HTTPSConnection) -> bool:
+        with self._connecting:
+            if self._may_connect:
+                connection.connect()
+            return self._may_connect
 
     def client(self, *, keeps_alive: bool) -> None:
-        while self.may_connect:
-            connection = HTTPSConnection(self.rig.address, 8443, timeout=10, context=Named())
+        is_open = True
+        while is_open:
+            connection = HTTPSConnection(self.rig.address, 8443, timeout=PATIENCE_SECONDS, context=Named())
             try:
-                stays = True
-                connection.connect()
+                stays = is_open = self._is_connected(connection)
                 while stays:
                     connection.request("GET", "/", headers={"Host": "a.test"})
                     answer = connection.getresponse()

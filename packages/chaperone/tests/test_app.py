@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chaperone_rig import Lines, Rig, Until, own_address, with_service
+from chaperone_rig import PATIENCE_SECONDS, Lines, Rig, Until, own_address, with_service
 from varnish_gateway_chaperone.app import Chaperone, Options, compose
 from varnish_gateway_chaperone.inputs import Inputs
 from varnish_gateway_chaperone.report import ReportFile
@@ -41,7 +41,7 @@ def script(path: Path, text: str) -> Path:
 
 async def test_a_signal_ends_the_start_of_a_varnishd(tmp_path: Path, lines: Lines, until: Until) -> None:
     varnishd, started = tmp_path / "varnishd", tmp_path / "started"
-    script(varnishd, f"touch {started}; exec sleep 60")
+    script(varnishd, f"touch {started}; exec sleep 600")
     options = Options(tmp_path / "run", own_address(), "127.0.0.1", 0, str(varnishd))
     options.run.mkdir()
     feed = Feed(Inputs(pod=b'{"version":1,"gateway":"default/gw"}'))
@@ -49,7 +49,7 @@ async def test_a_signal_ends_the_start_of_a_varnishd(tmp_path: Path, lines: Line
     running = asyncio.create_task(chaperone.run())
     await until(started.exists)
     chaperone.leave()
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         assert await running == 0
 
 
@@ -63,12 +63,12 @@ async def test_a_signal_is_noticed_while_a_vcl_is_compiled(until: Until) -> None
         feed = Feed(rig.inputs("200", varnishd_arguments=slow))
         chaperone = Chaperone(feed, rig.rounds, rig.news, rig.lines.log)
         running = asyncio.create_task(chaperone.run())
-        await until(lambda: rig.rounds.is_serving, seconds=10)
+        await until(lambda: rig.rounds.is_serving)
         hold.touch()
         feed.say(rig.inputs("204", varnishd_arguments=slow))
         await until(held.exists)
         chaperone.leave()
-        await until(lambda: rig.rounds.report.is_draining and rig.ghost.running.is_draining, seconds=1)
+        await until(lambda: rig.rounds.report.is_draining and rig.ghost.running.is_draining)
         hold.unlink()
         assert await running == 0
         assert not rig.lines.said("a step of the drain failed"), "the CLI is of use to the drain after that"
@@ -82,7 +82,7 @@ async def test_endpoints_are_followed_while_connections_are_drained(until: Until
         feed = Feed(inputs)
         chaperone = Chaperone(feed, rig.rounds, rig.news, rig.lines.log)
         running = asyncio.create_task(chaperone.run())
-        await until(lambda: rig.rounds.is_serving, seconds=10)
+        await until(lambda: rig.rounds.is_serving)
         chaperone.leave()
         await until(lambda: rig.rounds.report.is_draining)
         feed.say(replace(inputs, slices=with_service(inputs, "10.0.0.2").slices))

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from certificate_authority import pem
-from chaperone_rig import Rig, get
+from chaperone_rig import PATIENCE_SECONDS, Rig, get
 from https_rig import DIRECT, H2C, HTTPS, A, B, HttpsLoad, context, curl, inputs, serial, with_sockets
 from varnish_gateway_chaperone import front as front_module
 from varnish_gateway_common.pod import PodSocket
@@ -90,11 +90,10 @@ async def test_leaving_under_https_load_loses_nothing(rig: Rig) -> None:
     await rig.serve(inputs(rig, A, a=pem("a.test")))
     load = HttpsLoad(rig)
     clients = load.start(True, True, False, False)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while load.answered < 200:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-    load.may_connect = False  # clients have been told to go elsewhere
-    await asyncio.sleep(0.2)
+    load.close()
     await rig.serving.end()
     await asyncio.gather(*clients)
     assert load.lost == []
@@ -110,8 +109,7 @@ async def test_reloads_under_load_lose_nothing(rig: Rig) -> None:
     for number in range(6):
         await asyncio.sleep(0.3)
         await rig.serve(inputs(rig, A.model_copy(update={"server_names": ("a.test", f"x{number}.test")}), a=a))
-    load.may_connect = False
-    await asyncio.sleep(0.2)
+    load.close()
     await rig.serving.end()
     await asyncio.gather(*clients)
     assert load.lost == []

@@ -61,19 +61,15 @@ async def test_a_rotation_under_load_loses_nothing(rig: Rig) -> None:
     worker = rig.front.haproxy.worker
     load = HttpsLoad(rig)
     clients = load.start(True, False, True)
-    loop = asyncio.get_running_loop()
     for number in range(101, 111):
         changed = inputs(rig, A, a=pem("a.test", serial=number))
-        begun = loop.time()
         await rig.rounds.round(changed)
         assert await asyncio.to_thread(serial, rig, "a.test") == number
-        assert loop.time() - begun < 2
         await rig.rounds.round(inputs(rig, A, a=b"garbage"))
         assert "a.pem: holds no certificate" in rig.refusals()["certificates"]
         assert rig.rounds.report.certificates_digest not in {"", rig.rounds.report.refusals[0].digest}
     assert rig.front.haproxy.worker == worker
-    load.may_connect = False
-    await asyncio.sleep(0.2)
+    load.close()
     await rig.serving.end()
     await asyncio.gather(*clients)
     assert load.lost == []

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from chaperone_rig import get, own_address, program, wait_until
+from chaperone_rig import PATIENCE_SECONDS, get, own_address, program, wait_until
 from gateway_rig import GATEWAY, ROUTE, SERVICE, Backend, Backends
 from kube_rig import BASE, Front, config_map, slice_of
 from varnish_gateway_chaperone.sources.kube.fake import FakeKube
@@ -85,14 +85,14 @@ class PodProcess:
             )
 
     async def until(self, status: int, path: str = "/", port: int = 8080) -> None:
-        await wait_until(lambda: get(self.address, port, path) == status, seconds=15)
+        await wait_until(lambda: get(self.address, port, path) == status)
 
     async def end(self, number: signal.Signals) -> int:
         if self.process is None:
             return 0
         if self.process.returncode is None:
             self.process.send_signal(number)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             return await self.process.wait()
 
     @property
@@ -144,13 +144,13 @@ async def test_requests_are_logged_where_the_parameters_ask_for_it(pod: PodProce
     )
     await pod.start()
     await pod.until(200)
-    await wait_until(lambda: pod.logs("/first"), seconds=15)
+    await wait_until(lambda: pod.logs("/first"))
     os.kill(pod.logger, signal.SIGKILL)
     await wait_until(lambda: "varnishncsa was killed by signal 9; started again" in pod.log.read_text())
-    await wait_until(lambda: pod.logs("/again"), seconds=15)
+    await wait_until(lambda: pod.logs("/again"))
     logger = pod.logger
     assert get(pod.address, 9180, "/metrics") == 200
-    await wait_until(lambda: pod.logs("/last"), seconds=15)
+    await wait_until(lambda: pod.logs("/last"))
     assert "/.varnish-ghost/" not in pod.log.read_text(), "what the gateway asks itself is nobody's business"
     assert await pod.end(signal.SIGTERM) == 0
     with pytest.raises(ProcessLookupError):

@@ -21,7 +21,11 @@ async def port() -> AsyncIterator[int]:
         probe.bind(("127.0.0.1", 0))
         free = probe.getsockname()[1]
     serving = asyncio.create_task(Web({"/readyz": page}).serve("127.0.0.1", free))
-    await asyncio.sleep(0.05)
+    while True:
+        with suppress(ConnectionRefusedError):
+            (await asyncio.open_connection("127.0.0.1", free))[1].close()
+            break
+        await asyncio.sleep(0.01)
     yield free
     serving.cancel()
     await asyncio.gather(serving, return_exceptions=True)
@@ -50,7 +54,7 @@ async def test_what_is_no_request_gets_nothing_and_breaks_nothing(port: int, sen
     writer.write(sent)
     writer.write_eof()
     with suppress(ConnectionResetError):
-        assert await asyncio.wait_for(reader.read(), 2) == b""
+        assert await asyncio.wait_for(reader.read(), 60) == b""
     writer.close()
     async with httpx.AsyncClient() as client:
         assert (await client.get(f"http://127.0.0.1:{port}/readyz")).status_code == 503

@@ -37,6 +37,9 @@ async def kube() -> FakeKube:
     return found
 
 
+PATIENCE_SECONDS = 60
+
+
 @asynccontextmanager
 async def operator(kube: FakeKube, identity: str = "one") -> AsyncIterator[Cluster]:
     settings = Settings("system", "operator", identity, "127.0.0.1", 0, ClusterOptions("gateway:1"))
@@ -46,11 +49,11 @@ async def operator(kube: FakeKube, identity: str = "one") -> AsyncIterator[Clust
         yield cluster
     finally:
         cluster.leave()
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(task, PATIENCE_SECONDS)
 
 
 async def until(claim: Callable[[], Any]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not claim():  # noqa: ASYNC110 - the fake has no event for everything
             await asyncio.sleep(0.005)
 
@@ -77,7 +80,7 @@ def holder(kube: FakeKube) -> str:
 
 async def test_statuses_are_written_once_and_a_restart_writes_nothing_but_its_lease(kube: FakeKube) -> None:
     async with operator(kube):
-        await until(lambda: attached(kube) == 1 and parents(kube))
+        await until(lambda: statuses(kube) >= 3)
         await asyncio.sleep(0.3)
     assert statuses(kube) == 3, "class, Gateway, route"
     before = len(kube.writes)

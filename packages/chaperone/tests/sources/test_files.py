@@ -121,7 +121,7 @@ async def test_a_folder_that_is_replaced_is_followed(views: Views, tmp_path: Pat
     (other / "a.yaml").write_text(slice_of("a", "10.0.0.7"))
     views.manifests.rename(tmp_path / "gone")
     other.rename(views.manifests)
-    await views.until(lambda view: bool(view.slices), seconds=8)
+    await views.until(lambda view: bool(view.slices))
     (views.manifests / "b.yaml").write_text(slice_of("b", "10.0.0.8"))
     await views.until(lambda view: len(view.slices) == 2)
 

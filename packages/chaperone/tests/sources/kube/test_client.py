@@ -96,7 +96,7 @@ async def news(kube: KubeClient, count: int, failures: list[KubeError] | None = 
 
     said = failures if failures is not None else []
     names = follow(kube, SLICES, lambda one: str(one["metadata"]["name"]), on_failure=said.append, sleep=no_pause)
-    async with asyncio.timeout(5), aclosing(names) as all_news:  # type: ignore[type-var]
+    async with asyncio.timeout(60), aclosing(names) as all_news:  # type: ignore[type-var]
         async for one in all_news:
             found.append(one)
             if len(found) == count:
