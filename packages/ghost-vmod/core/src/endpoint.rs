@@ -15,12 +15,14 @@ use crate::{pick::least_of_two, wire};
 #[derive(Debug)]
 pub struct Endpoint {
     pub address: SocketAddr,
+    /// The address as a text, which a log of each request wants.
+    name: Box<str>,
     in_flight: AtomicU32,
 }
 
 impl Endpoint {
     pub fn new(address: SocketAddr) -> Arc<Self> {
-        Arc::new(Self { address, in_flight: AtomicU32::new(0) })
+        Arc::new(Self { address, name: address.to_string().into(), in_flight: AtomicU32::new(0) })
     }
 }
 
@@ -36,6 +38,10 @@ impl InFlight {
 
     pub fn address(&self) -> SocketAddr {
         self.0.address
+    }
+
+    pub fn name(&self) -> &str {
+        &self.0.name
     }
 }
 

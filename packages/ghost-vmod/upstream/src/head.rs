@@ -1,6 +1,6 @@
 //! The head of an answer: what it says, and how long its body is. Whatever could be read in two ways is refused.
 
-use std::time::Duration;
+use std::{mem::MaybeUninit, time::Duration};
 
 use crate::error::Error;
 
@@ -85,9 +85,9 @@ pub(crate) fn check_beginning(bytes: &[u8]) -> Result<(), Error> {
 pub(crate) fn parse(bytes: &[u8], spans: &mut Spans, answers_head: bool) -> Result<Head, Error> {
     spans.clear();
     check_beginning(bytes)?;
-    let mut room = [httparse::EMPTY_HEADER; FIELDS];
-    let mut parsed = httparse::Response::new(&mut room);
-    match parsed.parse(bytes) {
+    let mut room = [const { MaybeUninit::uninit() }; FIELDS];
+    let mut parsed = httparse::Response::new(&mut []);
+    match httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, bytes, &mut room) {
         Ok(httparse::Status::Complete(read)) if read == bytes.len() => {}
         Ok(_) => return Err(Error::Malformed("an early end")),
         Err(error) => return Err(Error::Malformed(reason_of(error))),

@@ -2,17 +2,18 @@
 
 use std::{
     ffi::{CStr, c_int},
+    fmt::Display,
     marker::PhantomData,
-    net::{IpAddr, SocketAddr},
+    net::IpAddr,
     os::fd::RawFd,
     ptr, slice,
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use varnish::ffi::{self, vrt_ctx};
 
 use crate::{
     director::Route,
+    log,
     message::Message,
     task::Task,
     varnish_abi::{PP2_TYPE_AUTHORITY, VPX_tlv, VRT_r_local_socket},
@@ -183,7 +184,7 @@ impl<'a> Context<'a> {
 
     /// An error in Varnish's log of this transaction.
     pub fn log(self, text: &str) {
-        self.log_text(ffi::VslTag::Error, c"ghost: %.*s", text);
+        self.log_text(ffi::VslTag::Error, &format!("ghost: {text}"));
     }
 
     /// The number that Varnish's log knows the client's request by.
@@ -194,31 +195,24 @@ impl<'a> Context<'a> {
     }
 
     /// In the log of the client's request: which endpoint it went to.
-    pub fn log_endpoint(self, address: SocketAddr) {
-        self.log_text(ffi::VslTag::VclLog, c"endpoint: %.*s", &address.to_string());
+    pub fn log_endpoint(self, name: &str) {
+        self.log_text(ffi::VslTag::VclLog, &format!("endpoint: {name}"));
     }
 
     /// In the log of the client's request: why a backend's answer is none.
-    pub fn log_fetch_error(self, error: &impl ToString) {
-        self.log_text(ffi::VslTag::FetchError, c"ghost: %.*s", &error.to_string());
+    pub fn log_fetch_error(self, error: &impl Display) {
+        self.log_text(ffi::VslTag::FetchError, &format!("ghost: {error}"));
     }
 
-    fn log_text(self, tag: ffi::VslTag, format: &CStr, text: &str) {
-        unsafe {
-            if !(*self.raw).vsl.is_null() {
-                let bytes = c_int::try_from(text.len()).unwrap_or(0);
-                ffi::VSLb((*self.raw).vsl, tag, format.as_ptr(), bytes, text.as_ptr());
-            }
-        }
+    fn log_text(self, tag: ffi::VslTag, text: &str) {
+        unsafe { log::write((*self.raw).vsl, tag, text) }
     }
 
     /// In the log of the client's request: a step is done.
-    pub fn timestamp(self, step: &CStr) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    pub fn timestamp(self, step: &str) {
         unsafe {
             if let Some(request) = (*self.raw).req.as_mut() {
-                let (log, first) = (request.vsl.as_mut_ptr(), request.t_first);
-                ffi::VSLb_ts(log, step.as_ptr(), first, &raw mut request.t_prev, ffi::vtim_real(now));
+                log::timestamp(request.vsl.as_mut_ptr(), step, request.t_first, &mut request.t_prev);
             }
         }
     }

@@ -20,6 +20,7 @@ mod direct;
 mod director;
 mod graveyard;
 mod internal;
+mod log;
 mod message;
 mod plan;
 mod random;

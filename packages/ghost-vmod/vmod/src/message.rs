@@ -1,6 +1,10 @@
 //! A request or an answer of Varnish's, read and changed in place.
 
-use std::{ffi::c_char, marker::PhantomData, slice};
+use std::{
+    ffi::{CStr, c_char},
+    marker::PhantomData,
+    slice,
+};
 
 use ghost_core::{
     filter::{EditFields, Field},
@@ -53,6 +57,11 @@ impl<'a> Message<'a> {
     pub fn status(self) -> u16 {
         // SAFETY: `http` is a message.
         unsafe { (*self.http).status }
+    }
+
+    /// No fewer than there are fields.
+    pub fn count(self) -> usize {
+        self.lines().len()
     }
 
     /// The header fields, each `Name: value`.
@@ -108,15 +117,24 @@ impl<'a> Message<'a> {
         self.append_parts(&[line]);
     }
 
+    /// Who passed it on, after those who did before.
+    pub fn append_via(self) {
+        // SAFETY: Varnish's own name lives as long as the process; the field's name has Varnish's form.
+        unsafe {
+            let own = ffi::http_ViaHeader();
+            if self.value(b"via").is_some() {
+                ffi::http_AppendHeader(self.http, c"\x04Via:".as_ptr(), own);
+            } else {
+                self.append_parts(&[b"Via: ", CStr::from_ptr(own).to_bytes()]);
+            }
+        }
+    }
+
     /// Without a reason Varnish says what the status is usually called.
     pub fn set_status(self, status: u16, reason: &[u8]) {
         let copy = if reason.is_empty() { None } else { self.copy(&[reason]) };
         // SAFETY: `copy` ends with a zero byte and lives in the message's workspace.
         unsafe { ffi::http_SetStatus(self.http, status, copy.unwrap_or(std::ptr::null())) }
-    }
-
-    pub fn raw(self) -> *mut ffi::http {
-        self.http
     }
 
     /// Fields of that name become what they are in `other`, whose workspace must be the same.

@@ -86,13 +86,13 @@ fn exchange(context: Context, forward: &attempt::Forwarded, mut body: ClientBody
     };
     let mut outgoing = Outgoing::new(request, body.framing(request));
     outgoing.filter(forward, place);
-    context.log_endpoint(in_flight.address());
+    context.log_endpoint(in_flight.name());
     count(&COUNTS.direct);
     let outcome = with_request_head(|head| {
         outgoing.write(context.transaction(), head);
         upstreams::of(in_flight.address()).exchange(head, body.upload(), Deadlines::default())
     });
-    context.timestamp(c"Fetch");
+    context.timestamp("Fetch");
     match outcome {
         Ok(response) => (response.status(), Some(Reply { response: Some(response), place, _in_flight: in_flight })),
         Err(error) => {

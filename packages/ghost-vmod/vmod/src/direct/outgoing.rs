@@ -20,7 +20,8 @@ pub struct Outgoing<'a> {
 impl<'a> Outgoing<'a> {
     /// Without the fields that are between the client and us.
     pub fn new(request: Message<'a>, framing: Framing) -> Self {
-        let lines = request.passed_fields().map(Cow::Borrowed).collect();
+        let mut lines = Vec::with_capacity(request.count());
+        lines.extend(request.passed_fields().map(Cow::Borrowed));
         Self { method: request.method(), target: Cow::Borrowed(request.url()), lines, framing }
     }
 

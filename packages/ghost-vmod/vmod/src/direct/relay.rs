@@ -1,7 +1,6 @@
 //! vcl_synth: the head of a backend's answer becomes the client's.
 
 use ghost_core::{filter::EditFields, forwarded::EditForwarded};
-use varnish::ffi;
 
 use crate::{
     answer::{close_when_draining, filter_by_route, synth},
@@ -57,7 +56,6 @@ fn take_over(mut answer: Message, task: &mut Task) -> bool {
     for (line, _) in response.fields() {
         answer.append_line(line);
     }
-    // SAFETY: `http` is the answer; the name has Varnish's form.
-    unsafe { ffi::http_AppendHeader(answer.raw(), c"\x04Via:".as_ptr(), ffi::http_ViaHeader()) }
+    answer.append_via();
     true
 }

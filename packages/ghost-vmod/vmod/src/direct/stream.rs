@@ -10,7 +10,7 @@ use std::{
 use ghost_upstream::{Piece, Response, TcpConnect};
 use varnish::ffi::{self, VdpAction, vdp_ctx, vrt_ctx};
 
-use crate::{context::Context, direct::Reply, task::Task};
+use crate::{context::Context, direct::Reply, log, task::Task};
 
 const FAILED: c_int = -1;
 
@@ -126,11 +126,7 @@ impl Delivery {
     }
 
     fn log(self, error: &ghost_upstream::Error) {
-        let text = error.to_string();
-        let bytes = c_int::try_from(text.len()).unwrap_or(0);
         // SAFETY: the delivery is live, and has the log of its request.
-        unsafe {
-            ffi::VSLb((*self.0).vsl, ffi::VslTag::FetchError, c"ghost: %.*s".as_ptr(), bytes, text.as_ptr());
-        }
+        unsafe { log::write((*self.0).vsl, ffi::VslTag::FetchError, &format!("ghost: {error}")) }
     }
 }
