@@ -132,7 +132,7 @@ class Fronts:
         text = (
             self.configuration(port, 4000).replace("mode http\n", "mode tcp\n").replace(str(self.socket), str(socket))
         )
-        http = ("http-reuse", "option idle-close", "option http-", "max-session-srv", "timeout http-")
+        http = ("http-re", "option idle-close", "option http-", "max-session-srv", "timeout http-")
         lines = [line for line in text.splitlines() if not line.strip().startswith(http)]
         return self._haproxy("HAProxy, TCP mode", "\n".join([*lines, ""]), port, varnish)
 

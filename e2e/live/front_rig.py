@@ -129,10 +129,10 @@ def documents(edit: tuple[str, str] = ("", ""), **serials: int) -> Documents:
 
 
 @contextmanager
-def running_front(folder: Path, *options: str) -> Iterator[Front]:
-    """Serving."""
+def running_front(folder: Path, *options: str, files: int = 0) -> Iterator[Front]:
+    """Serving, with so many open files at most."""
     given = documents()
     gateway = LiveGateway(folder, SOCKETS)
-    with recording(*BACKEND) as backend, gateway.running(*options):
+    with recording(*BACKEND) as backend, gateway.running(*options, files=files):
         gateway.load(given)
         yield Front(gateway, backend, given)

@@ -49,8 +49,8 @@ class LiveGateway:
         self.log = folder / "log"
 
     @contextmanager
-    def running(self, *options: str) -> Iterator["LiveGateway"]:
-        """As a child of the tests; drained at the end."""
+    def running(self, *options: str, files: int = 0) -> Iterator["LiveGateway"]:
+        """As a child of the tests, which may have so many files open at most; drained at the end."""
         pod = Pod(
             version=1,
             gateway="default/gw",
@@ -60,7 +60,8 @@ class LiveGateway:
         )
         write_if_changed(self.state / names.POD, pod.to_json())
         self.endpoints.mkdir(parents=True)
-        command = [str(Path(sys.executable).with_name("varnish-gateway-chaperone")), "run", *options]
+        command = ["prlimit", f"--nofile={files}:{files}"] if files else []
+        command += [str(Path(sys.executable).with_name("varnish-gateway-chaperone")), "run", *options]
         command += ["--state", str(self.state), "--endpoints", str(self.endpoints), "--run", str(self.run)]
         command += ["--address", self.address, "--web", f"{self.address}:{names.WEB_PORT}"]
         command += ["--drain-deadline", str(DRAIN_SECONDS)]

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 import h11
 
 MAX_BODY_BYTES: Final = 1024 * 1024
+HELD: Final = "/held"
 WEBSOCKET: Final = "/websocket"
 """Whatever asks for this becomes a tunnel."""
 WEBSOCKET_GUID: Final = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -33,6 +34,8 @@ class Recorder:
     """What came, on every connection."""
 
     streams: list[bytearray] = field(default_factory=list)
+    may_answer: threading.Event = field(default_factory=threading.Event)
+    """What asks for HELD waits for it."""
     requests: list[Seen] = field(default_factory=list)
 
     def forget(self) -> None:
@@ -60,6 +63,8 @@ class _Handler(socketserver.StreamRequestHandler):
         reader = _Tee(self.rfile, stream)
         while request := _leniently(reader):
             recorder.requests.append(request)
+            if request.target == HELD:
+                recorder.may_answer.wait()
             if request.target == WEBSOCKET:
                 self._tunnel(dict(request.fields).get("sec-websocket-key", ""))
                 return
@@ -93,6 +98,7 @@ def recording(address: str, port: int) -> Iterator[Recorder]:
         server.recorder = recorder  # type: ignore[attr-defined]
         threading.Thread(target=server.serve_forever, name="recorder", daemon=True).start()
         yield recorder
+        recorder.may_answer.set()
         server.shutdown()
 
 

@@ -145,12 +145,13 @@ def test_it_ends_the_attackers_connection(front: Front, frames: Frames) -> None:
 
 def test_windows_that_stay_shut(front: Front, flood_seconds: float) -> None:
     """Answers that nobody takes: hundreds of them wait, and cost no more than their place."""
-    clients = [socket.create_connection((front.address, H2C), timeout=5) for _ in range(4)]
+    clients = []
     with unharmed(front, "zero window", flood_seconds):
-        for plain in clients:
+        for _ in range(4):
+            clients.append(plain := socket.create_connection((front.address, H2C), timeout=5))
             client = Http2(plain, window=0)
             client.send(*(client.head(client.new_stream(), GET) for _ in range(100)))
-        time.sleep(flood_seconds)
+            time.sleep(flood_seconds / 4)
     for plain in clients:
         plain.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         plain.close()

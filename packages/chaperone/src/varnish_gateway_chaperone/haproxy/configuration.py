@@ -33,6 +33,9 @@ CURVES: Final = "X25519:P-256:P-384"
 KEPT_CONNECTIONS: Final = 8
 """What one client may keep open to varnishd between its requests: HTTP/2 asks for several things at once."""
 
+CLIENTS: Final = "vgw_clients"
+"""Who asks for how much at once: an address, or an IPv6 network of 64 bits, which is one customer's."""
+
 
 class ConfigurationError(Exception):
     """What HAProxy cannot be given, for want of a name or path that is safe."""
@@ -48,6 +51,8 @@ class Limits:
     has_ipv6: bool = True
     sockets: int = 180_000
     """Of clients, and what they keep open to varnishd."""
+    requests: int = 8_000
+    """At once, over all sockets: each is a thread of varnishd (which has 10,000), and there a connection or two."""
 
 
 @dataclass(frozen=True)
@@ -111,8 +116,9 @@ def configuration(
     for socket in sockets:
         check_name(socket.name)
     addresses = ("0.0.0.0", *(["::"] if limits.has_ipv6 else [])) if not address else (address,)  # noqa: S104
-    pairs = (_pair(socket, paths, addresses, is_strict=socket.name not in with_default) for socket in sockets)
-    return "\n".join([_global(paths, limits), _defaults(limits), *pairs])
+    requests = limits.requests // max(len(sockets), 1)
+    pairs = (_pair(socket, paths, addresses, requests, is_strict=socket.name not in with_default) for socket in sockets)
+    return "\n".join([_global(paths, limits), _defaults(limits), _clients(), *pairs])
 
 
 def certificate_list(entries: tuple[Entry, ...], paths: FrontPaths) -> str:
@@ -201,8 +207,17 @@ defaults
 """
 
 
-def _pair(socket: PodSocket, paths: FrontPaths, addresses: Collection[str], *, is_strict: bool) -> str:
-    """A frontend, and the socket of the same name at varnishd.
+def _clients() -> str:
+    return f"""\
+backend {CLIENTS}
+    stick-table type ipv6 size 100k expire 10s store conn_cur
+"""
+
+
+def _pair(socket: PodSocket, paths: FrontPaths, addresses: Collection[str], requests: int, *, is_strict: bool) -> str:
+    """A frontend, and the socket of the same name at varnishd, which takes so many requests at once.
+
+    Half of them are the most for one client over HTTP/2, where a connection carries many.
 
     http-reuse never: a connection to varnishd begins with its client's PROXY header, so it stays that client's own and
     ends with it. HAProxy's pool for all would tell clients apart by a hash of the header alone, and forgets most
@@ -219,9 +234,11 @@ def _pair(socket: PodSocket, paths: FrontPaths, addresses: Collection[str], *, i
     return f"""\
 frontend {socket.name}
     {binds}
+    http-request track-sc0 src,ipmask(32,64) table {CLIENTS} if HTTP_2.0
+    http-request deny deny_status 429 if {{ sc0_conn_cur gt {requests // 2} }}
     default_backend {socket.name}
 
 backend {socket.name}
     http-reuse never
-    server varnishd unix@{paths.varnishd(socket.name)} send-proxy-v2{told}
+    server varnishd unix@{paths.varnishd(socket.name)} maxconn {requests} send-proxy-v2{told}
 """

@@ -31,6 +31,7 @@ STOP_SECONDS: Final = 5
 CHECK_SECONDS: Final = 30
 MAX_THREADS: Final = 16
 MAX_CONNECTIONS: Final = 20_000
+MAX_REQUESTS: Final = 8_000
 
 
 class FrontError(Exception):
@@ -169,7 +170,9 @@ def limits(drain_seconds: float) -> Limits:
     has_ipv6 = Path("/proc/net/if_inet6").exists()
     wanted = connections * (1 + KEPT_CONNECTIONS)
     sockets = wanted if files < 0 else max(min(wanted, files - 500), 2 * connections)
-    return Limits(min(_processors(), MAX_THREADS), connections, drain_seconds, has_ipv6, sockets)
+    # varnishd has as many files, of which a request takes two; half of them are for its own listeners.
+    requests = MAX_REQUESTS if files < 0 else max(min(MAX_REQUESTS, (files - 500) // 4), 100)
+    return Limits(min(_processors(), MAX_THREADS), connections, drain_seconds, has_ipv6, sockets, requests)
 
 
 def _processors() -> int:
