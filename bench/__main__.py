@@ -6,7 +6,7 @@
 import sys
 from collections.abc import Callable
 
-from bench import data_path, instructions, memory, passes, reload, soak, tls, translation
+from bench import data_path, instructions, memory, passes, reload, soak, tls, translation, waiting
 from bench.table import DOCS
 
 PARTS: dict[str, Callable[[], str]] = {
@@ -15,6 +15,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "memory": memory.section,
     "reload": reload.section,
     "translation": translation.section,
+    "waiting": waiting.section,
 }
 
 

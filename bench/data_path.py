@@ -12,24 +12,43 @@ from bench.plain import ADDRESS, BACKEND_PORT, BACKEND_VCL, BARE, EQUAL
 from bench.table import DOCS, table
 from bench.varnish import Varnish
 from varnish_gateway_operator.packaged import vcl_parts
+from varnish_gateway_operator.resources.parameters import Passes
 from varnish_gateway_operator.translate.vcl import concatenated
 
 BARE_PORT, EQUAL_PORT, GHOST_PORT = 18001, 18002, 18080
 SIZES = (10, 1_000, 10_000)
-ROUNDS = 7
+ROUNDS = 5
 SECONDS = 1
-KINDS = {"pass": "/page", "synth (404)": "/nothing", "redirect": "/redirect"}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of request, and how ghost's passes go: unless somebody wants it otherwise, directly."""
+
+    name: str
+    path: str
+    passes: Passes = "Auto"
+
+
+KINDS = (
+    Kind("pass", "/page"),
+    Kind("pass, by fetch", "/page", passes="Fetch"),
+    Kind("synth (404)", "/nothing"),
+    Kind("redirect", "/redirect"),
+)
 
 TEXT = """# What ghost adds to a request
 
 CPU of varnishd's child, user and system, for each request, from its own clock; wrk with random hosts and a browser's
-usual fields over 32 connections, on the other processor. All three varnishds run at once and are measured in turn; the
+usual fields over 32 connections, on the other processor. All varnishds run at once and are measured in turn; the
 ratios are medians over {rounds} turns of {seconds} s, with their quartiles.
 
 *bare* is hand-written VCL that routes one kind of host and does nothing else; *equal* does for the client and the
 backend what ghost does: checks Host and target, replaces X-Forwarded-* and X-Gateway-* (bench/plain.py). Neither grows
-with the number of routes, as a VCL that somebody wrote for so many would. All passes go through Varnish's own fetch
-(`passes: Fetch`): what ghost's direct pass saves on top is another page.
+with the number of routes, as a VCL that somebody wrote for so many would.
+
+*pass* is what a gateway does unless its user's VCL or class parameters want otherwise: the exchange in the client's own
+thread. *By fetch* is through Varnish's own threads, as every pass of the hand-written VCL is.
 """
 
 
@@ -71,29 +90,34 @@ def measure(varnish: Varnish, *, hosts: int, path: str) -> Run:
 
 def run() -> Iterator[Row]:
     for routes in SIZES:
-        document = ghost(routes, port=GHOST_PORT, endpoint=(ADDRESS, BACKEND_PORT)).to_json()
         with ExitStack() as stack:
             stack.enter_context(Varnish("backend", BACKEND_VCL, ADDRESS, BACKEND_PORT))
-            measured = (
-                Varnish("bare", BARE.vcl, ADDRESS, BARE_PORT, cpu=0),
-                Varnish("equal", EQUAL.vcl, ADDRESS, EQUAL_PORT, cpu=0),
-                Varnish("ghost", concatenated(vcl_parts(), "", "Fetch"), ADDRESS, GHOST_PORT, document, cpu=0),
-            )
-            for varnish in measured:
-                stack.enter_context(varnish)
-            for kind, path in KINDS.items():
-                yield compare(kind, routes, path, measured)
+            bare = stack.enter_context(Varnish("bare", BARE.vcl, ADDRESS, BARE_PORT, cpu=0))
+            equal = stack.enter_context(Varnish("equal", EQUAL.vcl, ADDRESS, EQUAL_PORT, cpu=0))
+            ours = {
+                passes: stack.enter_context(with_ghost(routes, port=GHOST_PORT + place, passes=passes))
+                for place, passes in enumerate(sorted({kind.passes for kind in KINDS}))
+            }
+            for kind in KINDS:
+                yield compare(kind, routes, (bare, equal, ours[kind.passes]))
 
 
-def compare(kind: str, routes: int, path: str, measured: tuple[Varnish, ...]) -> Row:
+def with_ghost(
+    routes: int, *, port: int = GHOST_PORT, passes: Passes = "Auto", cpu: int = 0, arguments: tuple[str, ...] = ()
+) -> Varnish:
+    document = ghost(routes, port=port, endpoint=(ADDRESS, BACKEND_PORT)).to_json()
+    return Varnish("ghost", concatenated(vcl_parts(), "", passes), ADDRESS, port, document, cpu, arguments)
+
+
+def compare(kind: Kind, routes: int, measured: tuple[Varnish, ...]) -> Row:
     # In turn, each of them first as often, so that drift of the machine falls on all; the first turn warms them.
     turns = []
     for number in range(ROUNDS + 1):
         order = measured[number % 3 :] + measured[: number % 3]
-        turns.append({varnish.name: measure(varnish, hosts=routes, path=path) for varnish in order})
+        turns.append({varnish.name: measure(varnish, hosts=routes, path=kind.path) for varnish in order})
     del turns[0]
     return Row(
-        kind=kind,
+        kind=kind.name,
         routes=routes,
         us={varnish.name: statistics.median(turn[varnish.name].us for turn in turns) for varnish in measured},
         to_bare=ratio(turns, "bare"),
@@ -128,14 +152,14 @@ def plot(rows: list[Row], file: Path) -> None:
 
     figure, axes = pyplot.subplots(1, len(KINDS), figsize=(4 * len(KINDS), 3.2), squeeze=False)
     for axis, kind in zip(axes[0], KINDS, strict=True):
-        chosen = [row for row in rows if row.kind == kind]
+        chosen = [row for row in rows if row.kind == kind.name]
         for offset, name in enumerate(chosen[0].us):
             places = [place + 0.27 * (offset - 1) for place in range(len(chosen))]
             axis.bar(places, [row.us[name] for row in chosen], 0.27, label=name)
         axis.set_xticks(range(len(chosen)), [f"{row.routes:,}" for row in chosen])
         axis.set_xlabel("routes")
         axis.set_ylabel("us CPU per request")
-        axis.set_title(kind)
+        axis.set_title(kind.name)
     axes[0][0].legend()
     figure.tight_layout()
     figure.savefig(file, metadata={"Date": None})

@@ -7,13 +7,11 @@ from http.client import HTTPConnection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench.data_path import GHOST_PORT, KINDS
-from bench.document import ghost, host
+from bench.data_path import GHOST_PORT, KINDS, Kind, with_ghost
+from bench.document import host
 from bench.plain import ADDRESS, BACKEND_PORT, BACKEND_VCL, STEPS
 from bench.table import table
 from bench.varnish import Varnish
-from varnish_gateway_operator.packaged import vcl_parts
-from varnish_gateway_operator.translate.vcl import concatenated
 
 ROUTES = 1_000
 REQUESTS = 400
@@ -32,7 +30,8 @@ TEXT = f"""# Instructions of a request
 
 User-space instructions of varnishd's child for each request, counted by callgrind: hardly any noise, and blind for the
 kernel's part and the processor's caches. {ROUTES:,} routes; {REQUESTS} requests over one connection, after as many to
-warm up. Each line of hand-written VCL does what the line above it does and one thing more (bench/plain.py).
+warm up. Each line of hand-written VCL does what the line above it does and one thing more (bench/plain.py); its passes
+are all by fetch. Ghost's are direct unless somebody wants otherwise.
 """
 
 
@@ -47,18 +46,18 @@ class Row:
 def run() -> Iterator[Row]:
     with Varnish("backend", BACKEND_VCL, ADDRESS, BACKEND_PORT):
         for step in STEPS:
-            yield Row(step.what, counts(step.vcl))
-        document = ghost(ROUTES, port=GHOST_PORT, endpoint=(ADDRESS, BACKEND_PORT)).to_json()
-        yield Row("ghost", counts(concatenated(vcl_parts(), "", "Fetch"), document))
+            yield Row(step.what, counts(Varnish("counted", step.vcl, ADDRESS, GHOST_PORT), KINDS))
+        ours: dict[str, float] = {}
+        for passes in sorted({kind.passes for kind in KINDS}):
+            ours |= counts(with_ghost(ROUTES, passes=passes), tuple(kind for kind in KINDS if kind.passes == passes))
+        yield Row("ghost", {kind.name: ours[kind.name] for kind in KINDS})
 
 
-def counts(vcl: str, document: bytes = b"") -> dict[str, float]:
+def counts(varnish: Varnish, kinds: tuple[Kind, ...]) -> dict[str, float]:
     with TemporaryDirectory(prefix="vgw-bench-") as folder:
-        out = f"--callgrind-out-file={folder}/%p"
-        with Varnish(
-            "counted", vcl, ADDRESS, GHOST_PORT, document, arguments=FEW_THREADS, runner=(*CALLGRIND, out)
-        ) as it:
-            return {kind: count(it, path, Path(folder)) for kind, path in KINDS.items()}
+        varnish.arguments, varnish.runner = FEW_THREADS, (*CALLGRIND, f"--callgrind-out-file={folder}/%p")
+        with varnish:
+            return {kind.name: count(varnish, kind.path, Path(folder)) for kind in kinds}
 
 
 def count(varnish: Varnish, path: str, folder: Path) -> float:
@@ -96,4 +95,4 @@ def section() -> str:
     cells = (
         (row.what, *(f"{count:,.0f} ({count / first[kind]:.3f})" for kind, count in row.counts.items())) for row in rows
     )
-    return f"{TEXT}\n{table(('', *KINDS), cells)}"
+    return f"{TEXT}\n{table(('', *(kind.name for kind in KINDS)), cells)}"

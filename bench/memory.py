@@ -4,14 +4,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from bench.data_path import BARE_PORT, GHOST_PORT, SIZES
-from bench.document import ghost
+from bench.data_path import BARE_PORT, SIZES, with_ghost
 from bench.load import Wrk
 from bench.plain import ADDRESS, BACKEND_PORT, BACKEND_VCL, BARE
 from bench.table import table
 from bench.varnish import Varnish
-from varnish_gateway_operator.packaged import vcl_parts
-from varnish_gateway_operator.translate.vcl import concatenated
 
 
 @dataclass(frozen=True)
@@ -31,8 +28,7 @@ def run() -> Iterator[Memory]:
         with Varnish("bare", BARE.vcl, ADDRESS, BARE_PORT) as bare:
             yield Memory("bare varnishd", after_load(bare, 1))
         for routes in SIZES:
-            document = ghost(routes, port=GHOST_PORT, endpoint=(ADDRESS, BACKEND_PORT)).to_json()
-            with Varnish("ghost", concatenated(vcl_parts(), "", "Fetch"), ADDRESS, GHOST_PORT, document) as ours:
+            with with_ghost(routes) as ours:
                 yield Memory(f"{routes:,} routes with two rules each", after_load(ours, routes))
 
 
