@@ -16,6 +16,7 @@ PATHS = {
     "Service": "api/v1/{}services",
     "ConfigMap": "api/v1/{}configmaps",
     "Pod": "api/v1/{}pods",
+    "PodDisruptionBudget": "apis/policy/v1/{}poddisruptionbudgets",
     "Deployment": "apis/apps/v1/{}deployments",
     "Gateway": "apis/gateway.networking.k8s.io/v1/{}gateways",
     "GatewayClass": "apis/gateway.networking.k8s.io/v1/{}gatewayclasses",

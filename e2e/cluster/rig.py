@@ -123,6 +123,11 @@ class Rig:
             self.api.delete("Pod", pod["metadata"]["name"], OPERATOR_NAMESPACE, grace_seconds=0)
         return {pod["metadata"]["uid"] for pod in pods}
 
+    def has_budget(self) -> bool:
+        """Whether a disruption budget is in effect: without one all pods may be evicted at once."""
+        budgets = self.api.items("PodDisruptionBudget", NAMESPACE)
+        return any(budget.get("status", {}).get("disruptionsAllowed") for budget in budgets)
+
     def wait_for_answer(self, host: str) -> None:
         until(f"{host} answers", lambda: self.ask(host) == 200, seconds=90)
 

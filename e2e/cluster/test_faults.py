@@ -30,6 +30,7 @@ def test_scaling_loses_nothing(rig: Rig) -> None:
 def test_evicting_every_pod_as_a_drained_node_does_loses_nothing(rig: Rig) -> None:
     """With a disruption budget: the next goes when the one before is replaced."""
     rig.change_parameters(podDisruptionBudget={"minAvailable": 1})
+    until("the budget counts the pods", rig.has_budget)
     try:
         with rig.traffic() as traffic:
             for pod in rig.pods():
