@@ -36,7 +36,7 @@ nox.needs_version = ">=2025.2.9"
 nox.options.sessions = ["tests"]
 nox.options.default_venv_backend = "none"
 
-# Two environments, shared by all sessions: what runs, and the tools besides. Filled again when their contents change.
+# Environments, shared by the sessions: what runs, and the tools besides. Filled again when their contents change.
 RUNTIME = ROOT / ".nox" / "runtime"
 WORKSHOP = ROOT / ".nox" / "workshop"
 
@@ -158,8 +158,10 @@ def types(session: nox.Session) -> None:
 @nox.session
 def layers(session: nox.Session) -> None:
     """Who may import whom."""
-    run = workshop(session)
-    run("lint-imports")
+    environment = ROOT / ".nox" / "layers"
+    fill(session, environment, dependencies("layers"))
+    sources = os.pathsep.join(str(package / "src") for package in PACKAGES)
+    session.run(str(environment / "bin" / "lint-imports"), env={"PYTHONPATH": sources}, external=True)
 
 
 @nox.session
@@ -358,10 +360,13 @@ def editable_packages() -> list[str]:
     return ["-e", f"{common}[folder,web]", "-e", operator, "-e", chaperone]
 
 
+def dependencies(group: str) -> tuple[str, ...]:
+    return nox.project.dependency_groups(nox.project.load_toml(ROOT / "pyproject.toml"), group)
+
+
 def workshop(session: nox.Session) -> Callable[..., None]:
     """Make sure that the tools are there; returns what runs one of them."""
-    groups = nox.project.dependency_groups(nox.project.load_toml(ROOT / "pyproject.toml"), "workshop")
-    fill(session, WORKSHOP, [*editable_packages(), *groups])
+    fill(session, WORKSHOP, [*editable_packages(), *dependencies("workshop")])
 
     def run(tool: str, *arguments: str, env: dict[str, str] | None = None) -> None:
         session.run(str(WORKSHOP / "bin" / tool), *arguments, env=WITH_BYTECODE | (env or {}), external=True)
@@ -377,6 +382,6 @@ def fill(session: nox.Session, environment: Path, requirements: list[str]) -> No
     if stamp.exists() and stamp.read_text() == wanted:
         return
     session.log(f"installing Python packages into {environment.relative_to(ROOT)}")
-    session.run(sys.executable, "-m", "venv", str(environment), external=True)
+    session.run(sys.executable, "-m", "venv", "--clear", str(environment), external=True)
     session.run(str(environment / "bin/pip"), "install", "--quiet", *requirements, external=True)
     stamp.write_text(wanted)
