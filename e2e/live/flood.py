@@ -17,6 +17,10 @@ from typing import Final
 
 PATIENCE_SECONDS: Final = 0.1
 """For a server that says nothing."""
+LEAST: Final = 2
+"""So often at least, however busy the machine is, ..."""
+AT_LAST_SECONDS: Final = 60
+"""... unless the server takes none for so long."""
 TAKEN: Final = b"all read"
 """In a PING at the end of what is sent: its answer shows that the server has read everything."""
 
@@ -24,7 +28,7 @@ TAKEN: Final = b"all read"
 def flood(place: tuple[str, int], sent: bytes, seconds: float) -> int:
     """How many connections were flooded."""
     bursts, end = 0, time.monotonic() + seconds
-    while time.monotonic() < end:
+    while (now := time.monotonic()) < end or (bursts < LEAST and now < end + AT_LAST_SECONDS):
         with suppress(OSError), socket.create_connection(place, timeout=PATIENCE_SECONDS) as attacker:
             bursts += 1
             attacker.sendall(sent)
