@@ -23,9 +23,9 @@ VARNISH_COUNTERS: Final[dict[str, str]] = {
     "MAIN.s_pass": "Requests passed",
     "MAIN.s_pipe": "Requests piped",
     "MAIN.s_synth": "Requests answered by the gateway itself",
-    "MAIN.backend_conn": "Connections to endpoints",
-    "MAIN.backend_reuse": "Connections to endpoints used again",
-    "MAIN.backend_fail": "Connections to endpoints that failed",
+    "MAIN.backend_conn": "Connections to backends of the user's VCL",
+    "MAIN.backend_reuse": "Connections to backends of the user's VCL used again",
+    "MAIN.backend_fail": "Connections to backends of the user's VCL that failed",
     "MAIN.fetch_failed": "Fetches that failed",
     "MAIN.threads_limited": "Times that no more threads could be made",
     "MAIN.n_lru_nuked": "Objects pushed out of a full cache",
@@ -107,7 +107,7 @@ class _Facts(Collector):
         yield _counter("refusals", "Inputs that were refused.", "input", facts.refusals)
         yield _counter("restarts", "Processes that were started again.", "process", facts.restarts)
         yield _counter("ghost_requests", "Requests by ghost's own account.", "kind", facts.requests)
-        yield _counter("upstream", "Connections of direct passes, and what befell them.", "event", facts.upstream)
+        yield _counter("upstream", "Connections to endpoints, and what befell them.", "event", facts.upstream)
         updates = "Steps by which certificates changed without a reload."
         yield CounterMetricFamily("varnish_gateway_certificate_updates", updates, facts.certificate_updates)
         yield from _reach(facts.reach) if facts.reach else ()

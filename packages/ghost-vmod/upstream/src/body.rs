@@ -93,6 +93,14 @@ impl<C: Connect> Body<C> {
         self.is_released
     }
 
+    pub fn is_whole(&self) -> bool {
+        match self.rest {
+            Rest::Nothing => true,
+            Rest::Length(left) => left <= self.inbox.unread().len() as u64,
+            _ => false,
+        }
+    }
+
     pub fn is_ready(&mut self) -> Result<bool, Error> {
         match self.rest {
             Rest::Nothing | Rest::Lost(_) => return Ok(true),

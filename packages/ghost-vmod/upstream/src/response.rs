@@ -87,6 +87,11 @@ impl<C: Connect> Response<C> {
         self.body.inbox.fields()
     }
 
+    /// Whether all of a body with a length was read already.
+    pub fn is_whole(&self) -> bool {
+        self.body.is_whole()
+    }
+
     /// Whether `next_piece` has something without waiting.
     pub fn is_ready(&mut self) -> Result<bool, Error> {
         self.body.is_ready()

@@ -98,8 +98,8 @@ fn without_endpoint() -> u16 {
 
 fn pick(context: Context, forward: &Forwarded, pool: &Arc<Pool>) -> Result<Picked, u16> {
     let (place, endpoint) = choose(forward)?;
-    let native = pool.get(context.raw(), endpoint.address).ok_or_else(without_endpoint)?;
-    Ok(Picked { place, native, in_flight: InFlight::new(endpoint), url: std::ptr::null() })
+    let backend = pool.get(context.raw(), endpoint.address).ok_or_else(without_endpoint)?;
+    Ok(Picked { place, backend, in_flight: InFlight::new(endpoint), url: std::ptr::null() })
 }
 
 /// Applies the filters, and pins the endpoint until the fetch is over.

@@ -102,7 +102,7 @@ unsafe extern "C" fn resolve(ctx: *const vrt_ctx, director: VCL_BACKEND) -> VCL_
         let (context, route) = unsafe { (Context::new(ctx), Route::of(director.0)?) };
         panic_if_asked(context, "resolve");
         let picked = context.known_task()?.picked.as_ref()?;
-        Some(if context.is_pipe() { route.pool.tunnel() } else { picked.native.director() })
+        Some(if context.is_pipe() { route.pool.tunnel() } else { picked.backend.director() })
     }));
     picked.ok().flatten().unwrap_or(NONE)
 }

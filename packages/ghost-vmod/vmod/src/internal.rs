@@ -8,9 +8,9 @@ use serde_json::json;
 use crate::{
     context::Context,
     count::{COUNTS, Counts},
-    direct,
     state::{self, IS_DRAINING, Summary},
     table::Tables,
+    upstreams,
 };
 
 #[derive(Serialize)]
@@ -23,7 +23,7 @@ struct Status<'a> {
     /// Whether the VCL in use asks backends in the client's thread.
     passes_directly: bool,
     requests: &'a Counts,
-    /// The connections of direct passes.
+    /// The connections to endpoints.
     upstream: BTreeMap<&'static str, u64>,
 }
 
@@ -72,7 +72,7 @@ fn status(passes_directly: bool) -> String {
         is_draining,
         passes_directly,
         requests: &COUNTS,
-        upstream: direct::counters(),
+        upstream: upstreams::counters(),
     };
     serde_json::to_string(&status).unwrap_or_default()
 }

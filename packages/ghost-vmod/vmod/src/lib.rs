@@ -4,7 +4,7 @@
 //!  process   state::CURRENT --Plan (routing, endpoint slots)-------------------.
 //!                                                                              |
 //!  VCL       router -- Tables -- Table: Director a rule --Route{rule, pool}----+
-//!                        '------ Pool: native backend an address               |
+//!                        '------ Pool: Backend an address -- upstreams         |
 //!                                                                              |
 //!  request   req.director_hint = Director --> bereq: pick, filter, pin in Task-'
 //! ```
@@ -28,7 +28,9 @@ mod receive;
 mod state;
 mod table;
 mod task;
+mod timeouts;
 mod tunnel;
+mod upstreams;
 mod varnish_abi;
 
 use std::{

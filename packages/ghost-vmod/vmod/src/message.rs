@@ -130,6 +130,11 @@ impl<'a> Message<'a> {
         }
     }
 
+    pub fn set_protocol(self, protocol: &'static CStr) {
+        // SAFETY: a static text needs no room in the workspace.
+        unsafe { ffi::http_SetH(self.http, ffi::HTTP_HDR_PROTO, protocol.as_ptr()) }
+    }
+
     /// Without a reason Varnish says what the status is usually called.
     pub fn set_status(self, status: u16, reason: &[u8]) {
         let copy = if reason.is_empty() { None } else { self.copy(&[reason]) };

@@ -15,7 +15,7 @@ use ghost_core::{Broken, Compiler, Document, Unusable};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::{direct, graveyard, plan::Plan};
+use crate::{graveyard, plan::Plan, upstreams};
 
 /// The folder that the supervisor and ghost share.
 const FOLDER: &str = "VARNISH_GATEWAY_GHOST_FOLDER";
@@ -98,7 +98,7 @@ impl Loader {
                 let (summary, plan) = (next.summary.clone(), next.plan.clone());
                 publish(next);
                 if let Some(plan) = plan {
-                    direct::forget_others(&plan);
+                    upstreams::forget_others(&plan);
                 }
                 Ok(summary)
             }

@@ -1,4 +1,5 @@
-//! Runs every tests/*.vtc through varnishtest, with the VMOD and the VCL that a gateway runs.
+//! Runs every tests/*.vtc through varnishtest, with the VMOD and the VCL that a gateway runs; those that begin with
+//! `both` twice: with direct passes, and with passes by Varnish's fetch.
 //!
 //! The VMOD is built as for a release, since debug builds need more stack than a worker has, with the feature that
 //! lets a test panic inside it, and into a folder of its own, so that it is never taken for the release.
@@ -32,11 +33,12 @@ fn every_vtc_passes() {
     thread::scope(|scope| {
         for _ in 0..CONCURRENT {
             scope.spawn(|| {
-                while let Some(test) = tests.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let output = varnishtest(workspace, test);
+                while let Some((test, is_direct)) = tests.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let output = varnishtest(workspace, test, *is_direct);
                     if !output.status.success() {
                         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-                        failures.lock().unwrap().push(format!("{}\n{}", test.display(), interesting(&text)));
+                        let what = format!("{}, direct: {is_direct}\n{}", test.display(), interesting(&text));
+                        failures.lock().unwrap().push(what);
                     }
                 }
             });
@@ -57,24 +59,28 @@ fn target(workspace: &Path) -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), PathBuf::from)
 }
 
-/// All of them, or those whose names hold what VTC says.
-fn vtcs(folder: &Path) -> Vec<PathBuf> {
+/// All of them, or those whose names hold what VTC says, and whether passes are direct where that is not theirs to say.
+fn vtcs(folder: &Path) -> Vec<(PathBuf, bool)> {
     let wanted = env::var("VTC").unwrap_or_default();
     let is_wanted =
         |path: &PathBuf| path.extension() == Some(OsStr::new("vtc")) && path.to_string_lossy().contains(&wanted);
     let files = fs::read_dir(folder).expect("the folder of this file");
     let mut found: Vec<_> = files.map(|file| file.expect("a readable folder").path()).filter(is_wanted).collect();
     found.sort();
-    found
+    let is_for_both = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("both"));
+    let ways = |path| if is_for_both(&path) { vec![(path.clone(), true), (path, false)] } else { vec![(path, false)] };
+    found.into_iter().flat_map(ways).collect()
 }
 
-fn varnishtest(workspace: &Path, test: &Path) -> Output {
+fn varnishtest(workspace: &Path, test: &Path, is_direct: bool) -> Output {
     let vcl = workspace.join("../operator/src/varnish_gateway_operator/translate/vcl");
     let is_there = vcl.join("preamble.vcl").exists();
     assert!(is_there, "the VCL of a gateway is not at {}", vcl.display());
     let vmods = format!("vmod_path={}:{}", target(workspace).join("vtc").display(), varnish_vmods());
+    let direct = if is_direct { format!("include \"{}/direct.vcl\";", vcl.display()) } else { String::new() };
     let mut command = Command::new("varnishtest");
-    command.args(["-t", "30", "-p", COMPILE, "-D", &vmods, "-D", &format!("vcl={}", vcl.display())]).arg(test);
+    command.args(["-t", "30", "-p", COMPILE, "-D", &vmods, "-D", &format!("vcl={}", vcl.display())]);
+    command.args(["-D", &format!("direct={direct}")]).arg(test);
     command.output().expect("varnishtest is in PATH")
 }
 

@@ -73,8 +73,8 @@ impl Upload for ClientBody<'_> {
     }
 }
 
-/// Varnish has read a piece. Not 0: no more is wanted.
-unsafe extern "C" fn give(sink: *mut c_void, _: c_uint, bytes: *const c_void, length: isize) -> c_int {
+/// Varnish has read a piece of a body, for a `&mut dyn Sink`. Not 0: no more is wanted.
+pub unsafe extern "C" fn give(sink: *mut c_void, _: c_uint, bytes: *const c_void, length: isize) -> c_int {
     let taken = catch_unwind(AssertUnwindSafe(|| {
         let Ok(length @ 1..) = usize::try_from(length) else {
             return ControlFlow::Continue(());

@@ -14,10 +14,9 @@ mod client_body;
 mod outgoing;
 mod relay;
 mod stream;
-mod upstreams;
 
 use ghost_core::endpoint::InFlight;
-use ghost_upstream::{Deadlines, Response, TcpConnect, with_request_head};
+use ghost_upstream::{Response, TcpConnect, with_request_head};
 
 use crate::{
     attempt,
@@ -26,13 +25,14 @@ use crate::{
     director::Route,
     panic_if_asked,
     task::Task,
+    timeouts, upstreams,
 };
 use client_body::ClientBody;
 use outgoing::Outgoing;
 
+pub use client_body::give;
 pub use relay::{give_up, relay};
 pub use stream::{register, unregister};
-pub use upstreams::{counters, forget_others};
 
 const UNAVAILABLE: u16 = 503;
 
@@ -90,7 +90,7 @@ fn exchange(context: Context, forward: &attempt::Forwarded, mut body: ClientBody
     count(&COUNTS.direct);
     let outcome = with_request_head(|head| {
         outgoing.write(context.transaction(), head);
-        upstreams::of(in_flight.address()).exchange(head, body.upload(), Deadlines::default())
+        upstreams::of(in_flight.address()).exchange(head, body.upload(), timeouts::of_parameters())
     });
     context.timestamp("Fetch");
     match outcome {

@@ -1,0 +1,85 @@
+//! The fetch processor at the bottom: the backend's body, put where Varnish keeps it.
+
+use std::{
+    ffi::{c_int, c_void},
+    panic::{AssertUnwindSafe, catch_unwind},
+    ptr, slice,
+};
+
+use ghost_upstream::Taken;
+use varnish::ffi::{self, VfpStatus, vfp_ctx, vfp_entry, vrt_ctx};
+
+use crate::backend::fetch::Answer;
+
+struct Processor(ffi::vfp);
+
+// SAFETY: nobody writes to it; the pointers in it are to statics.
+unsafe impl Sync for Processor {}
+
+static PROCESSOR: Processor =
+    Processor(ffi::vfp { name: c"ghost".as_ptr(), init: Some(init), pull: Some(pull), fini: None, priv1: ptr::null() });
+
+/// Under whatever processors VCL asks for. None when the workspace is full.
+///
+/// # Safety
+/// `fetch` is that of a fetch before its processors are opened; `connection` lives as long as it.
+pub unsafe fn push(fetch: *mut vfp_ctx, connection: *mut ffi::http_conn) -> Option<()> {
+    // SAFETY: as demanded.
+    unsafe {
+        let entry = ffi::VFP_Push(fetch, &raw const PROCESSOR.0).as_mut()?;
+        entry.priv1 = connection.cast();
+    }
+    Some(())
+}
+
+/// VCL may have said by now that the connection shall not be used again.
+unsafe extern "C" fn init(_: *const vrt_ctx, _: *mut vfp_ctx, entry: *mut vfp_entry) -> VfpStatus {
+    // SAFETY: Varnish calls us with an entry that `push` made, before `finish`.
+    let (connection, answer) = unsafe {
+        let connection = (*entry).priv1.cast::<ffi::http_conn>();
+        (connection, Answer::of(connection))
+    };
+    // SAFETY: as above.
+    let stays_open = unsafe { ptr::eq((*connection).doclose, (&raw const ffi::SC_NULL).cast()) };
+    if let (Some(answer), false) = (answer, stays_open) {
+        answer.response.close_after();
+    }
+    VfpStatus::Ok
+}
+
+/// Fills the room, or a part of it.
+unsafe extern "C" fn pull(
+    fetch: *mut vfp_ctx,
+    entry: *mut vfp_entry,
+    room: *mut c_void,
+    length: *mut isize,
+) -> VfpStatus {
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        // SAFETY: Varnish calls us with an entry that `push` made, and a room of so many bytes that is ours meanwhile;
+        // it came from C, so whatever is in it is a value.
+        let (answer, room) = unsafe {
+            let bytes = usize::try_from(*length).unwrap_or(0);
+            *length = 0;
+            (Answer::of((*entry).priv1.cast()), slice::from_raw_parts_mut(room.cast::<u8>(), bytes))
+        };
+        answer
+            .ok_or("the fetch is over")
+            .map_err(str::to_owned)
+            .and_then(|answer| answer.response.read_into(room).map_err(|error| error.to_string()))
+    }));
+    match outcome {
+        Ok(Ok(Taken { bytes, is_last })) => {
+            // SAFETY: as above; no more bytes than there was room for.
+            unsafe { *length = isize::try_from(bytes).unwrap_or(0) };
+            if is_last { VfpStatus::End } else { VfpStatus::Ok }
+        }
+        Ok(Err(error)) => fail(fetch, &error),
+        Err(_) => fail(fetch, "a bug: panicked"),
+    }
+}
+
+fn fail(fetch: *mut vfp_ctx, text: &str) -> VfpStatus {
+    let bytes = c_int::try_from(text.len()).unwrap_or(0);
+    // SAFETY: the fetch is live, and its log copies the text.
+    unsafe { ffi::VFP_Error(fetch, c"ghost: %.*s".as_ptr(), bytes, text.as_ptr()) }
+}

@@ -1,0 +1,227 @@
+//! One exchange of a fetch: from Varnish's backend request to the head of its backend response.
+
+use std::{
+    ffi::{CStr, c_int, c_void},
+    marker::PhantomData,
+    mem,
+    os::fd::RawFd,
+    panic::{AssertUnwindSafe, catch_unwind},
+    ptr,
+};
+
+use ghost_upstream::{Extent, Response, TcpConnect, with_request_head};
+use varnish::ffi::{self, VCL_BACKEND, VslTag, vrt_ctx};
+
+use crate::{
+    backend::{
+        Endpoint, body,
+        log::{self, Log},
+        upload::BackendBody,
+    },
+    context::Context,
+    panic_if_asked, timeouts, upstreams,
+};
+
+const FAILED: c_int = -1;
+
+/// A fetch of Varnish's, while its thread is with us.
+#[derive(Clone, Copy)]
+pub struct Fetch<'a> {
+    raw: *mut ffi::busyobj,
+    task: PhantomData<&'a ()>,
+}
+
+impl Fetch<'_> {
+    /// # Safety
+    /// `ctx` is a context that Varnish calls a backend's method with, and its task outlives `'a`.
+    unsafe fn of(ctx: *const vrt_ctx) -> Self {
+        // SAFETY: as demanded.
+        Self { raw: unsafe { (*ctx).bo }, task: PhantomData }
+    }
+
+    pub fn raw(self) -> *mut ffi::busyobj {
+        self.raw
+    }
+
+    /// A record of the fetch's log.
+    pub fn log(self, tag: VslTag, text: &str) {
+        // SAFETY: the fetch is live, and its thread is the one that is here.
+        unsafe { crate::log::write(self.vsl(), tag, text) }
+    }
+
+    pub fn vsl(self) -> *mut ffi::vsl_log {
+        // SAFETY: the fetch is live; its log is a part of it.
+        unsafe { (*self.raw).vsl.as_mut_ptr() }
+    }
+
+    /// In the log: a step is done.
+    pub fn timestamp(self, step: &str) {
+        // SAFETY: as above; the first time was set when the fetch began.
+        unsafe { crate::log::timestamp(self.vsl(), step, (*self.raw).t_first, &mut (*self.raw).t_prev) }
+    }
+
+    /// What is counted of the fetch.
+    pub fn account(self, count: impl FnOnce(&mut ffi::acct_bereq)) {
+        // SAFETY: the fetch is live, and its thread is the one that is here.
+        count(unsafe { &mut (*self.raw).acct });
+    }
+
+    /// Whether VCL wants the request's body changed on its way, which only Varnish's own backends can.
+    fn has_filters(self) -> bool {
+        // SAFETY: as above.
+        unsafe { !(*self.raw).vdp_filter_list.is_null() }
+    }
+
+    /// The status that vcl_backend_error begins with.
+    fn set_error(self, status: u16) {
+        // SAFETY: as above.
+        unsafe { (*self.raw).err_code = status }
+    }
+}
+
+/// What a backend has begun to answer. It hangs on the fetch from `gethdrs` to `finish`.
+pub struct Answer {
+    pub response: Response<TcpConnect>,
+    /// As the log names the connection.
+    pub socket: RawFd,
+}
+
+impl Answer {
+    /// The one of the connection that Varnish believes to have; None when the fetch is over.
+    ///
+    /// # Safety
+    /// `connection` is null or what `hang_on` made, and nobody else has the answer at the time.
+    pub unsafe fn of<'a>(connection: *mut ffi::http_conn) -> Option<&'a mut Self> {
+        // SAFETY: as demanded.
+        unsafe { connection.as_ref()?.priv_.cast::<Self>().as_mut() }
+    }
+}
+
+/// Sends the request, and makes the answer's head the backend response. Not 0: vcl_backend_error.
+pub unsafe extern "C" fn gethdrs(ctx: *const vrt_ctx, director: VCL_BACKEND) -> c_int {
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        // SAFETY: Varnish calls us with the live context of a fetch, and a director of ours that the fetch holds.
+        let (context, fetch, endpoint) = unsafe { (Context::new(ctx), Fetch::of(ctx), Endpoint::of(director)) };
+        panic_if_asked(context, "gethdrs");
+        // SAFETY: as above.
+        if unsafe { ffi::VRT_Healthy(ctx, director, ptr::null_mut()) }.0 == 0 {
+            fetch.log(VslTag::FetchError, &format!("backend {}: unhealthy", endpoint.address));
+            return None;
+        }
+        if fetch.has_filters() {
+            fetch.log(VslTag::FetchError, "ghost: bereq.filters are not for endpoints");
+            return None;
+        }
+        let answer = exchange(context, fetch, endpoint)?;
+        begin(context, fetch, answer)
+    }));
+    match outcome {
+        Ok(Some(())) => 0,
+        Ok(None) => FAILED,
+        Err(_) => {
+            // SAFETY: as above.
+            unsafe { Context::new(ctx) }.log("a bug: panicked");
+            FAILED
+        }
+    }
+}
+
+fn exchange(context: Context, fetch: Fetch, endpoint: &Endpoint) -> Option<Answer> {
+    let request = context.backend_request()?;
+    let mut body = BackendBody::new(fetch);
+    // SAFETY: the context is that of a fetch.
+    let deadlines = unsafe { timeouts::of_fetch(context.raw()) };
+    let mut log = Log::new(fetch, endpoint);
+    let outcome = with_request_head(|head| {
+        head.begin(request.method(), request.url());
+        request.fields().for_each(|line| head.line(line));
+        head.end(body.framing());
+        upstreams::of(endpoint.address).exchange_watched(head, body.upload(), deadlines, &mut log)
+    });
+    match outcome {
+        Ok(response) => Some(Answer { response, socket: log.socket() }),
+        Err(error) => {
+            log.give_up(error);
+            fetch.set_error(error.status());
+            None
+        }
+    }
+}
+
+/// None when the workspace is full.
+fn begin(context: Context, fetch: Fetch, answer: Answer) -> Option<()> {
+    let begun = fill(context, &answer.response).and_then(|()| hang_on(fetch, answer));
+    if begun.is_none() {
+        fetch.log(VslTag::FetchError, "ghost: out of workspace");
+    }
+    begun
+}
+
+/// The head of the answer becomes the backend response.
+fn fill(context: Context, response: &Response<TcpConnect>) -> Option<()> {
+    let answer = context.backend_response()?;
+    answer.set_protocol(if response.is_http_1_1() { c"HTTP/1.1" } else { c"HTTP/1.0" });
+    answer.set_status(response.status(), response.reason());
+    response.fields().for_each(|(line, _)| answer.append_line(line));
+    match (response.extent(), response.content_length()) {
+        (Extent::Chunked, _) => answer.append_line(b"Transfer-Encoding: chunked"),
+        (_, Some(length)) if response.status() != 204 => {
+            answer.append_line(format!("Content-Length: {length}").as_bytes());
+        }
+        _ => {}
+    }
+    (!answer.is_overflowed()).then_some(())
+}
+
+/// Varnish gets a connection of its own kind to look at, and a processor that pulls the body.
+fn hang_on(fetch: Fetch, answer: Answer) -> Option<()> {
+    let (body_status, content_length) = match answer.response.extent() {
+        Extent::Nothing | Extent::Length(0) => (&raw const ffi::BS_NONE, 0),
+        Extent::Length(length) => (&raw const ffi::BS_LENGTH, isize::try_from(length).ok()?),
+        Extent::Chunked => (&raw const ffi::BS_CHUNKED, -1),
+        Extent::UntilClosed => (&raw const ffi::BS_EOF, -1),
+    };
+    fetch.account(|count| count.beresp_hdrbytes += answer.response.head_bytes() as u64);
+    // SAFETY: the fetch is live and this is its thread. WS_Alloc gives room that is aligned for any of Varnish's structs,
+    // as many bytes as it is asked for, or null; it lives until the workspace is rolled back, before which Varnish calls
+    // `finish`. Last of all `htc` is set, so that a failure before leaves nothing to be finished.
+    unsafe {
+        let fetch = fetch.raw();
+        let room = ffi::WS_Alloc((*fetch).ws.as_mut_ptr(), u32::try_from(size_of::<ffi::http_conn>()).ok()?);
+        let connection = room.cast::<ffi::http_conn>();
+        if connection.is_null() {
+            return None;
+        }
+        connection.write(ffi::http_conn {
+            magic: ffi::HTTP_CONN_MAGIC,
+            doclose: (&raw const ffi::SC_NULL).cast(),
+            body_status: body_status.cast(),
+            content_length,
+            ..Default::default()
+        });
+        if content_length != 0 {
+            body::push((*fetch).vfc, connection)?;
+        }
+        // Each step of a stream wakes the client's thread, and there is nothing to wait for. VCL may say otherwise.
+        (*fetch).set_do_stream(u32::from(!answer.response.is_whole()));
+        (*connection).priv_ = Box::into_raw(Box::new(answer)).cast::<c_void>();
+        (*fetch).htc = connection;
+    }
+    Some(())
+}
+
+/// The fetch is over: its answer is read to the end, or not wanted any more.
+pub unsafe extern "C" fn finish(ctx: *const vrt_ctx, director: VCL_BACKEND) {
+    _ = catch_unwind(AssertUnwindSafe(|| {
+        // SAFETY: Varnish calls us once after each `gethdrs` that returned 0, with the same fetch and director; `hang_on`
+        // made the connection and the box, and the processor is not called any more.
+        let (fetch, endpoint, answer, reason) = unsafe {
+            let fetch = Fetch::of(ctx);
+            let connection = mem::replace(&mut (*fetch.raw()).htc, ptr::null_mut());
+            let answer = mem::replace(&mut (*connection).priv_, ptr::null_mut());
+            let reason = (*connection).doclose.as_ref().map(|reason| CStr::from_ptr(reason.name));
+            (fetch, Endpoint::of(director), Box::from_raw(answer.cast::<Answer>()), reason)
+        };
+        log::ended(fetch, endpoint, &answer, reason);
+    }));
+}
