@@ -69,6 +69,7 @@ def test_the_manifests_of_our_own_kinds_are_accepted(case: Path) -> None:
         ("GatewayClassParameters", "{service: {externalNetworks: ['2001:db8::1/32']}}", "without host bits"),
         ("GatewayClassParameters", "{service: {externalNetworks: [1.2.3]}}", "must be a network"),
         ("GatewayClassParameters", "{service: {type: ExternalName}}", "Unsupported value"),
+        ("GatewayClassParameters", "{logging: {extraArgs: [-q, a, -w, /x]}}", "not for a log on standard output"),
         ("GatewayClassParameters", "{servce: {}}", 'unknown field "servce"'),
         (
             "VarnishCachePolicy",
