@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from chaperone_rig import own_address
 from varnish_gateway_chaperone.inputs import Inputs
 from varnish_gateway_chaperone.sources.kube.fake import FakeKube
 from varnish_gateway_common.document import digest
@@ -16,6 +17,7 @@ from varnish_gateway_common.parts import Part, RoutingParts, Secrets
 from varnish_gateway_common.routing import ExternalName, Routing, Service
 
 BASE = "gw-varnish"
+PORT = 8001
 POD = b'{"version":1,"gateway":"a/gw"}'
 MAPS = path_of("v1", "configmaps", namespace="a")
 SECRETS = path_of("v1", "secrets", namespace="a")
@@ -90,21 +92,20 @@ def gateway(kube: FakeKube, *services: str) -> None:
 
 
 class Front:
-    """HTTP before a FakeKube: lists, watches and merge patches, on a port that it keeps."""
+    """HTTP before a FakeKube: lists, watches and merge patches, at an address that nobody takes while it is stopped."""
 
     def __init__(self, kube: FakeKube) -> None:
         self._kube = kube
         self._listening: asyncio.Server | None = None
         self._exchanges: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
-        self.port = 0
+        self._address = own_address()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self._address}:{PORT}"
 
     async def start(self) -> None:
-        self._listening = await asyncio.start_server(self._exchange, "127.0.0.1", self.port)
-        self.port = self._listening.sockets[0].getsockname()[1]
+        self._listening = await asyncio.start_server(self._exchange, self._address, PORT)
 
     async def stop(self) -> None:
         """As a server that dies: connections are cut."""
