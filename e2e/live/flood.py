@@ -38,7 +38,7 @@ def flood(place: tuple[str, int], sent: bytes, seconds: float) -> int:
     return bursts
 
 
-def attacked(place: tuple[str, int], sent: bytes, seconds: float, attackers: int = 2) -> int:
+def attacked(place: tuple[str, int], sent: bytes, seconds: float, attackers: int) -> int:
     """By several programs at once; how many connections they flooded."""
     command = [sys.executable, __file__, place[0], str(place[1]), str(seconds)]
     with ThreadPoolExecutor(attackers) as pool:

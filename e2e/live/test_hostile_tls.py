@@ -12,7 +12,7 @@ import pytest
 from clients import HTTP1, HTTP2, Connection, Request, trusting
 from front_rig import BALANCED_TLS, DIRECT, H2C, SERIALS, TLS, Front
 from load import serial_of
-from victim import unharmed
+from victim import unharmed, watched
 
 pytestmark = pytest.mark.live
 
@@ -73,7 +73,7 @@ NO_TLS = {
 
 @pytest.mark.parametrize("sent", NO_TLS.values(), ids=NO_TLS.keys())
 def test_what_is_no_handshake_is_ended_at_once(front: Front, stalled: object, sent: bytes) -> None:
-    with unharmed(front), socket.create_connection((front.address, TLS), timeout=5) as hostile:
+    with watched(front), socket.create_connection((front.address, TLS), timeout=5) as hostile:
         received = b""
         with suppress(ConnectionError):
             hostile.sendall(sent)
@@ -232,7 +232,7 @@ class SlowClient:
 def test_what_stops_half_way_is_ended(front: Front, stalled: tuple[float, list[socket.socket]]) -> None:
     """The last one of this module: the time runs since the first. A connection that may be idle would stay for 60 s."""
     begun, sockets = stalled
-    with unharmed(front):
+    with watched(front):
         for half_way in sockets:
             half_way.settimeout(max(begun + 3 * BEGINNING_SECONDS - time.monotonic(), 0.1))
             with suppress(ConnectionError):

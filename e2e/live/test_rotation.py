@@ -116,8 +116,10 @@ def rotating(front: Front) -> Iterator[None]:
 
     with ThreadPoolExecutor(1) as pool:
         rotation = pool.submit(rotate)
-        yield
-        is_over.set()
+        try:
+            yield
+        finally:
+            is_over.set()
         rotation.result()
 
 

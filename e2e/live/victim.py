@@ -79,14 +79,13 @@ def watched(front: Front) -> Iterator[Victim]:
 
 
 @contextmanager
-def unharmed(front: Front, attack: str = "", seconds: float = 0) -> Iterator[None]:
+def unharmed(front: Front, attack: str, seconds: float) -> Iterator[None]:
     """The same; an attack of so many seconds is compared with the time before it, if that is long enough to tell."""
     with watched(front) as before:
         time.sleep(seconds / CALM)
     with watched(front) as during:
         yield
-    if attack:
-        counted = f"{len(during.seconds)} requests, {len(during.harmed)} harmed"
-        print(f"{attack}: p99 {before.p99_milliseconds:.1f} ms before, {during.p99_milliseconds:.1f} during; {counted}")
+    counted = f"{len(during.seconds)} requests, {len(during.harmed)} harmed"
+    print(f"{attack}: p99 {before.p99_milliseconds:.1f} ms before, {during.p99_milliseconds:.1f} during; {counted}")
     if seconds >= TELLING_SECONDS:
         assert during.p99_milliseconds <= 2 * before.p99_milliseconds
