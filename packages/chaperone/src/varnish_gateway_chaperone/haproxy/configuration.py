@@ -33,8 +33,8 @@ CURVES: Final = "X25519:P-256:P-384"
 KEPT_CONNECTIONS: Final = 8
 """What one client may keep open to varnishd between its requests: HTTP/2 asks for several things at once."""
 
-CLIENTS: Final = "vgw_clients"
-"""Who asks for how much at once: an address, or an IPv6 network of 64 bits, which is one customer's."""
+STREAMS: Final = 100
+"""What one connection over HTTP/2 may ask for at once."""
 
 
 class ConfigurationError(Exception):
@@ -51,8 +51,9 @@ class Limits:
     has_ipv6: bool = True
     sockets: int = 180_000
     """Of clients, and what they keep open to varnishd."""
-    requests: int = 8_000
-    """At once, over all sockets: each is a thread of varnishd (which has 10,000), and there a connection or two."""
+    requests: int = 4_000
+    """At once, over all sockets: each is a thread of varnishd or, where it fetches, two (it has 10,000), and there a
+    connection or two."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def configuration(
     addresses = ("0.0.0.0", *(["::"] if limits.has_ipv6 else [])) if not address else (address,)  # noqa: S104
     requests = limits.requests // max(len(sockets), 1)
     pairs = (_pair(socket, paths, addresses, requests, is_strict=socket.name not in with_default) for socket in sockets)
-    return "\n".join([_global(paths, limits), _defaults(limits), _clients(), *pairs])
+    return "\n".join([_global(paths, limits), _defaults(limits), *pairs])
 
 
 def certificate_list(entries: tuple[Entry, ...], paths: FrontPaths) -> str:
@@ -173,7 +174,7 @@ global
     # What a thread keeps of freed memory: the default is 14 such buffers, and malloc's work for every further one.
     tune.memory.hot-size 2097152
     # Floods over HTTP/2.
-    tune.h2.fe.max-concurrent-streams 100
+    tune.h2.fe.max-concurrent-streams {STREAMS}
     tune.h2.fe.glitches-threshold 1000
     # A session of one port must not be resumed on another; tickets do for clients that come back.
     tune.ssl.cachesize 0
@@ -207,17 +208,11 @@ defaults
 """
 
 
-def _clients() -> str:
-    return f"""\
-backend {CLIENTS}
-    stick-table type ipv6 size 100k expire 10s store conn_cur
-"""
-
-
 def _pair(socket: PodSocket, paths: FrontPaths, addresses: Collection[str], requests: int, *, is_strict: bool) -> str:
     """A frontend, and the socket of the same name at varnishd, which takes so many requests at once.
 
-    Half of them are the most for one client over HTTP/2, where a connection carries many.
+    Half of them, but no less than a connection may ask for, are the most for one client over HTTP/2. A client is an
+    address, or an IPv6 network of 64 bits, which is one customer's.
 
     http-reuse never: a connection to varnishd begins with its client's PROXY header, so it stays that client's own and
     ends with it. HAProxy's pool for all would tell clients apart by a hash of the header alone, and forgets most
@@ -234,8 +229,9 @@ def _pair(socket: PodSocket, paths: FrontPaths, addresses: Collection[str], requ
     return f"""\
 frontend {socket.name}
     {binds}
-    http-request track-sc0 src,ipmask(32,64) table {CLIENTS} if HTTP_2.0
-    http-request deny deny_status 429 if {{ sc0_conn_cur gt {requests // 2} }}
+    stick-table type ipv6 size 100k expire 10s store conn_cur
+    http-request track-sc0 src,ipmask(32,64) if HTTP_2.0
+    http-request deny deny_status 429 if {{ sc0_conn_cur gt {max(requests // 2, STREAMS)} }}
     default_backend {socket.name}
 
 backend {socket.name}

@@ -31,7 +31,7 @@ STOP_SECONDS: Final = 5
 CHECK_SECONDS: Final = 30
 MAX_THREADS: Final = 16
 MAX_CONNECTIONS: Final = 20_000
-MAX_REQUESTS: Final = 8_000
+MAX_REQUESTS: Final = 4_000
 
 
 class FrontError(Exception):
