@@ -106,7 +106,10 @@ impl<C: Connect> Upstream<C> {
         let outcome = attempt.send(upload);
         watch.sent(if attempt.has_begun { request.bytes().len() } else { 0 }, attempt.sent);
         match outcome.and_then(|()| attempt.answer()) {
-            Ok(head) => Ok(Response::new(self, attempt.connection, attempt.inbox, head, attempt.is_cut, attempt.clock)),
+            Ok(mut head) => {
+                head.is_persistent &= !request.is_last;
+                Ok(Response::new(self, attempt.connection, attempt.inbox, head, attempt.is_cut, attempt.clock))
+            }
             Err(error) => {
                 watch.failed(error);
                 let is_stale = attempt.connection.is_reused && !attempt.has_heard && error == Error::Closed;

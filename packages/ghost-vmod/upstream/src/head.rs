@@ -162,7 +162,9 @@ impl Terms {
             None => Extent::UntilClosed,
         };
         let Self { content_length, closes, keeps_for, .. } = self;
-        let is_persistent = is_http_1_1 && !closes && extent != Extent::UntilClosed;
+        // What a 204 announces may come, and must not be taken for the next answer.
+        let is_odd = status == 204 && (self.is_chunked || content_length > Some(0));
+        let is_persistent = is_http_1_1 && !closes && !is_odd && extent != Extent::UntilClosed;
         Ok(Head { status, extent, content_length, is_persistent, keeps_for, is_http_1_1, bytes: 0 })
     }
 }
@@ -183,11 +185,11 @@ fn keeps_for(value: &[u8]) -> Option<Duration> {
     Some(Duration::from_secs(u64::from(seconds).saturating_sub(1)))
 }
 
-fn is(text: &[u8], wanted: &[u8]) -> bool {
+pub(crate) fn is(text: &[u8], wanted: &[u8]) -> bool {
     text.eq_ignore_ascii_case(wanted)
 }
 
-fn lists(value: &[u8], wanted: &[u8]) -> bool {
+pub(crate) fn lists(value: &[u8], wanted: &[u8]) -> bool {
     value.split(|byte| *byte == b',').any(|part| is(part.trim_ascii(), wanted))
 }
 

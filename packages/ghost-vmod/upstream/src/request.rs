@@ -2,6 +2,8 @@
 
 use std::{cell::Cell, io::Write};
 
+use crate::head;
+
 /// How the end of the request's body is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
@@ -20,6 +22,8 @@ pub struct RequestHead {
     pub(crate) asks_for_head: bool,
     /// By RFC 9110, 9.2.2 it may be sent twice.
     pub(crate) is_idempotent: bool,
+    /// It asks for the connection to be closed after the answer.
+    pub(crate) is_last: bool,
 }
 
 impl RequestHead {
@@ -28,6 +32,7 @@ impl RequestHead {
         self.bytes.clear();
         self.framing = None;
         self.asks_for_head = method == b"HEAD";
+        self.is_last = false;
         self.is_idempotent = matches!(method, b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE");
         for part in [method, b" ", target, b" HTTP/1.1\r\n"] {
             self.bytes.extend_from_slice(part);
@@ -37,9 +42,9 @@ impl RequestHead {
     /// A field as it stands in a message, without the line's end. Those that frame a body are left out: `end` says how
     /// the body ends.
     pub fn line(&mut self, line: &[u8]) {
-        let name = &line[..memchr::memchr(b':', line).unwrap_or(0)];
-        let frames =
-            [&b"content-length"[..], b"transfer-encoding"].iter().any(|other| name.eq_ignore_ascii_case(other));
+        let (name, value) = line.split_at(memchr::memchr(b':', line).unwrap_or(0));
+        self.is_last |= head::is(name, b"connection") && head::lists(&value[1..], b"close");
+        let frames = [&b"content-length"[..], b"transfer-encoding"].iter().any(|other| head::is(name, other));
         if !frames {
             self.bytes.extend_from_slice(line);
             self.bytes.extend_from_slice(b"\r\n");

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ghost_upstream::{Error, Framing, Stage, Taken, Tcp, Watch};
+use ghost_upstream::{Error, Framing, RequestHead, Stage, Taken, Tcp, Watch};
 use support::{PATIENT, Pieces, QUICK, backend, body_of, get, read_exactly, read_head, request, says, upstreams};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -47,6 +47,9 @@ fn bodies_of_every_kind() {
         (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "GET", "", true),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", "HEAD", "", true),
         (b"HTTP/1.1 204 None\r\n\r\n", "GET", "", true),
+        (b"HTTP/1.1 204 None\r\nContent-Length: 0\r\n\r\n", "GET", "", true),
+        (b"HTTP/1.1 204 None\r\nContent-Length: 2\r\n\r\n", "GET", "", false),
+        (b"HTTP/1.1 204 None\r\nTransfer-Encoding: chunked\r\n\r\n", "GET", "", false),
         (b"HTTP/1.1 304 Same\r\nContent-Length: 9\r\n\r\n", "GET", "", true),
         (b"HTTP/1.1 100 Go\r\n\r\nHTTP/1.1 103 Hint\r\nLink: a\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", "GET", "ok", true),
         (b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok", "GET", "ok", false),
@@ -63,6 +66,25 @@ fn bodies_of_every_kind() {
     }
     let (address, _) = backend("127.0.0.1", says(b"HTTP/1.1 200 OK\r\n\r\nto the end", true));
     assert_eq!(get(&upstreams().get(address)), Ok(b"to the end".to_vec()));
+}
+
+#[test]
+fn a_request_that_says_close_is_the_last_of_its_connection() {
+    for answer in
+        [&b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"[..], b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"]
+    {
+        let (address, seen) = backend("127.0.0.1", says(answer, false));
+        let upstreams = upstreams();
+        for _ in 0..2 {
+            let mut head = RequestHead::default();
+            head.begin(b"GET", b"/");
+            head.line(b"connection: x, Close");
+            head.end(Framing::Nothing);
+            let mut response = upstreams.get(address).exchange(&head, None, PATIENT).unwrap();
+            body_of(&mut response).unwrap();
+        }
+        assert_eq!(seen.load(Ordering::SeqCst), 2);
+    }
 }
 
 #[test]

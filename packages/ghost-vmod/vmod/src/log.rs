@@ -14,7 +14,8 @@ pub unsafe fn write(log: *mut vsl_log, tag: VslTag, text: &str) {
     let start: *const c_char = text.as_ptr().cast();
     // SAFETY: Varnish copies what is between the two ends, or as much as a record may hold.
     unsafe {
-        if !log.is_null() {
+        // Of an empty text Varnish would look for the end.
+        if !log.is_null() && !text.is_empty() {
             ffi::VSLbt(log, tag, ffi::txt { b: start, e: start.add(text.len()) });
         }
     }

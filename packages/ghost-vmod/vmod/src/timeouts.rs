@@ -28,15 +28,14 @@ pub unsafe fn of_fetch(ctx: *const vrt_ctx) -> Deadlines {
 }
 
 fn duration(VCL_DURATION(vtim_dur(seconds)): VCL_DURATION) -> Duration {
-    Duration::try_from_secs_f64(seconds).unwrap_or(NEVER).clamp(SHORTEST, NEVER)
+    // VCL may compute what is left of a time, and that nothing is.
+    Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or(NEVER).clamp(SHORTEST, NEVER)
 }
 
 /// A fetch of which VCL said nothing, so that what is asked of it are the parameters of the moment. Varnish has no other
 /// way to ask for those.
 struct Unsaid {
     ctx: vrt_ctx,
-    /// `ctx.bo`.
-    _fetch: Box<ffi::busyobj>,
 }
 
 // SAFETY: nobody writes to it once it is made.
@@ -45,15 +44,14 @@ unsafe impl Sync for Unsaid {}
 
 static UNSAID: LazyLock<Unsaid> = LazyLock::new(|| {
     const UNSET: vtim_dur = vtim_dur(f64::NAN);
-    let mut fetch = Box::new(ffi::busyobj {
+    let fetch = Box::leak(Box::new(ffi::busyobj {
         magic: ffi::BUSYOBJ_MAGIC,
         connect_timeout: UNSET,
         first_byte_timeout: UNSET,
         between_bytes_timeout: UNSET,
         ..Default::default()
-    });
-    let ctx = vrt_ctx { magic: ffi::VRT_CTX_MAGIC, bo: ptr::from_mut(&mut *fetch), ..Default::default() };
-    Unsaid { ctx, _fetch: fetch }
+    }));
+    Unsaid { ctx: vrt_ctx { magic: ffi::VRT_CTX_MAGIC, bo: ptr::from_mut(fetch), ..Default::default() } }
 });
 
 /// varnishd's parameters `connect_timeout`, `first_byte_timeout` and `between_bytes_timeout`.

@@ -69,7 +69,7 @@ impl Fetch<'_> {
     /// Whether VCL wants the request's body changed on its way, which only Varnish's own backends can.
     fn has_filters(self) -> bool {
         // SAFETY: as above.
-        unsafe { !(*self.raw).vdp_filter_list.is_null() }
+        unsafe { (*self.raw).vdp_filter_list.as_ref().is_some_and(|first| *first != 0) }
     }
 
     /// The status that vcl_backend_error begins with.
@@ -128,6 +128,11 @@ pub unsafe extern "C" fn gethdrs(ctx: *const vrt_ctx, director: VCL_BACKEND) -> 
 
 fn exchange(context: Context, fetch: Fetch, endpoint: &Endpoint) -> Option<Answer> {
     let request = context.backend_request()?;
+    // Of what VCL wanted sent something may be missing.
+    if request.is_overflowed() {
+        fetch.log(VslTag::FetchError, "ghost: out of workspace");
+        return None;
+    }
     let mut body = BackendBody::new(fetch);
     // SAFETY: the context is that of a fetch.
     let deadlines = unsafe { timeouts::of_fetch(context.raw()) };
@@ -202,8 +207,10 @@ fn hang_on(fetch: Fetch, answer: Answer) -> Option<()> {
         if content_length != 0 {
             body::push((*fetch).vfc, connection)?;
         }
-        // Each step of a stream wakes the client's thread, and there is nothing to wait for. VCL may say otherwise.
-        (*fetch).set_do_stream(u32::from(!answer.response.is_whole()));
+        // Each step of a stream wakes the client's thread, and there is nothing to wait for; but the body that a 304
+        // confirms is still to be copied. VCL may say otherwise.
+        let is_here = answer.response.is_whole() && answer.response.status() != 304;
+        (*fetch).set_do_stream(u32::from(!is_here));
         (*connection).priv_ = Box::into_raw(Box::new(answer)).cast::<c_void>();
         (*fetch).htc = connection;
     }

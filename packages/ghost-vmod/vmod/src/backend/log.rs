@@ -20,13 +20,13 @@ pub struct Log<'a> {
     endpoint: &'a Endpoint,
     /// None: there is no connection.
     socket: Option<RawFd>,
-    /// What failed is said.
-    is_told: bool,
+    /// What failed last is said.
+    told: Option<Error>,
 }
 
 impl<'a> Log<'a> {
     pub fn new(fetch: Fetch<'a>, endpoint: &'a Endpoint) -> Self {
-        Self { fetch, endpoint, socket: None, is_told: false }
+        Self { fetch, endpoint, socket: None, told: None }
     }
 
     /// -1 where there is no connection.
@@ -36,13 +36,13 @@ impl<'a> Log<'a> {
 
     /// The exchange failed; what `failed` was not told is told here.
     pub fn give_up(&mut self, error: Error) {
-        if !self.is_told {
+        if self.told != Some(error) {
             self.tell(error);
         }
     }
 
     fn tell(&mut self, error: Error) {
-        self.is_told = true;
+        self.told = Some(error);
         self.fetch.log(VslTag::FetchError, &format!("ghost: {error}"));
     }
 }
@@ -51,7 +51,7 @@ impl Watch<Tcp> for Log<'_> {
     fn connected(&mut self, connection: &Tcp, is_reused: bool) {
         self.fetch.timestamp("Connected");
         let (socket, remote) = (connection.as_raw_fd(), self.endpoint.address);
-        (self.socket, self.is_told) = (Some(socket), false);
+        (self.socket, self.told) = (Some(socket), None);
         let local = connection.local_address().unwrap_or(SocketAddr::new(IpAddr::from([0, 0, 0, 0]), 0));
         let ends = format!("{} {} {} {}", remote.ip(), remote.port(), local.ip(), local.port());
         let how = if is_reused { "reuse" } else { "connect" };
