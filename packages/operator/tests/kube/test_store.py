@@ -151,6 +151,22 @@ def test_the_event_of_a_status_that_is_being_written_is_no_news(is_ours: bool) -
     assert rig.store.view().snapshot.http_routes["default", "a"].spec is not before.spec
 
 
+def test_an_object_without_a_status_that_nobody_writes_has_news() -> None:
+    """Its version is another: a status that was on its way to the one before is refused, and has to be sent anew."""
+
+    def version(number: int, **metadata: Any) -> Json:
+        found = route("a", number)
+        return {**found, "metadata": {**found["metadata"], "generation": 1, **metadata}}
+
+    rig, news = Rig(), []
+    rig.listed(ROUTES, version(1))
+    rig.store.on_news = lambda: news.append(1)
+    rig.changed(ROUTES, version(2, annotations={"a": "1"}))
+    assert len(news) == 1
+    rig.changed(ROUTES, version(3, finalizers=["x/y"]))
+    assert len(news) == 2
+
+
 def test_an_answer_after_the_deletion_brings_nothing_back() -> None:
     rig = Rig()
     rig.listed(ROUTES, route("a", 1))

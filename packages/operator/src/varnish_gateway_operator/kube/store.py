@@ -164,10 +164,12 @@ class Store:
 
     def _is_echo(self, before: Known | None, known: Known) -> bool:
         """Whether nothing is new but the status that is being written."""
+        if known.identity not in self._written:
+            return False  # what came instead may be why the last write was refused: it has to be merged with
         if before is None or known.resource is None or before.resource is None or known.problem:
             return False
         return _essence(before.resource) == _essence(known.resource) and (
-            getattr(known.resource, "status", None) == self._written.get(known.identity)
+            getattr(known.resource, "status", None) == self._written[known.identity]
         )
 
     def _remove(self, objects: dict[Identity, Known], identity: Identity, version: str) -> None:
