@@ -3,12 +3,12 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
-from varnish_gateway_common.kube.api import GoneError, Json, KubeError, Reader, Selection, error_of
+from varnish_gateway_common.kube.api import GoneError, Json, KubeError, Page, Reader, Selection, error_of
 
 FIRST_SECONDS: Final = 0.2
 CAP_SECONDS: Final = 30.0
@@ -56,6 +56,26 @@ class Pause:
         self._seconds = FIRST_SECONDS if is_stable or not self._seconds else min(self._seconds * 2, CAP_SECONDS)
         wished = error.retry_after_seconds if error else 0.0
         return max(wished, self._seconds * (0.5 + self._chance() / 2))
+
+
+class Heard:
+    """A reader that tells when the API server answers: `follow` alone does not, for bookmarks are no news."""
+
+    def __init__(self, kube: Reader, tell: Callable[[], None]) -> None:
+        self._kube = kube
+        self._tell = tell
+
+    async def page(self, selection: Selection, rest: str) -> Page:
+        found = await self._kube.page(selection, rest)
+        self._tell()
+        return found
+
+    async def events(self, selection: Selection, resource_version: str) -> AsyncGenerator[Json, None]:
+        async with aclosing(self._kube.events(selection, resource_version)) as events:
+            async for event in events:
+                if event.get("type") != "ERROR":
+                    self._tell()
+                yield event
 
 
 async def follow(

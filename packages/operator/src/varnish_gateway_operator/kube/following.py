@@ -3,12 +3,13 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import Any, Final
 
 import structlog
 
 from varnish_gateway_common.kube.api import KubeError, NotFoundError, Reach, Reader, reach_of
-from varnish_gateway_common.kube.watch import Listed, follow
+from varnish_gateway_common.kube.watch import Heard, Listed, follow
 from varnish_gateway_operator.kube.kinds import Source
 from varnish_gateway_operator.kube.store import Store
 
@@ -29,6 +30,7 @@ class Following:
         self._sleep = sleep
         self._tasks: dict[Source, asyncio.Task[None]] = {}
         self._troubles: dict[Source, KubeError] = {}
+        self._unserved: set[Source] = set()
         self._failures = 0
 
     @property
@@ -45,6 +47,7 @@ class Following:
         for source in self._tasks.keys() - wanted:
             self._tasks.pop(source).cancel()
             self._troubles.pop(source, None)
+            self._unserved.discard(source)
         for source in wanted - self._tasks.keys():
             self._tasks[source] = asyncio.create_task(self._keep(source), name=f"follow {source}")
 
@@ -72,7 +75,7 @@ class Following:
             except NotFoundError:
                 continue
         self._store.take(source, Listed(()))
-        self._trouble(source, NotFoundError("the API server does not know this kind"))
+        self._unserve(source)
 
     async def _follow(self, source: Source, version: str) -> None:
         """Raises NotFoundError."""
@@ -83,13 +86,23 @@ class Following:
             self._failures += 1
             self._trouble(source, error)
 
-        news = follow(
-            self._reader, source.selection(version), self._store.reader(source), on_failure=fail, sleep=self._sleep
-        )
+        heard = Heard(self._reader, partial(self._mended, source))
+        news = follow(heard, source.selection(version), self._store.reader(source), on_failure=fail, sleep=self._sleep)
         async for each in news:
             self._store.take(source, each)
-            if self._troubles.pop(source, None):
-                log.info(f"{source} is followed again")
+
+    def _mended(self, source: Source) -> None:
+        was_unserved = source in self._unserved
+        self._unserved.discard(source)
+        if self._troubles.pop(source, None) or was_unserved:
+            log.info(f"{source} is followed again")
+
+    def _unserve(self, source: Source) -> None:
+        """No trouble: there are no objects of a kind that is not installed."""
+        self._troubles.pop(source, None)
+        if source not in self._unserved:
+            self._unserved.add(source)
+            log.warning(f"{source} is not followed: the API server does not know this kind")
 
     def _trouble(self, source: Source, error: KubeError) -> None:
         """Told once, not at every attempt."""

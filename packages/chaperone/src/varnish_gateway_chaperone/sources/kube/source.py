@@ -2,8 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable, Iterable
 from functools import partial
 from typing import Final
 
@@ -16,16 +15,13 @@ from varnish_gateway_chaperone.supervisor.tree import guarded
 from varnish_gateway_common.kube.api import (
     ForbiddenError,
     InvalidError,
-    Json,
     KubeError,
     NotFoundError,
-    Page,
     Reach,
     Reader,
-    Selection,
     reach_of,
 )
-from varnish_gateway_common.kube.watch import follow
+from varnish_gateway_common.kube.watch import Heard, follow
 
 GATHER_SECONDS: Final = 0.01
 """Events that come at once, as when many pods are replaced, become one view."""
@@ -101,7 +97,7 @@ class KubeSource:
             self._tasks[subject] = asyncio.create_task(guarded(str(subject), work, self._log), name=str(subject))
 
     async def _follow(self, subject: Subject) -> None:
-        heard = _Heard(self._kube, partial(self._mended, subject))
+        heard = Heard(self._kube, partial(self._mended, subject))
         selection = subject.selection(self._namespace)
         fail = partial(self._failed, subject)
         async for news in follow(heard, selection, partial(read, subject), on_failure=fail):
@@ -123,23 +119,3 @@ class KubeSource:
             self._log.info(f"{subject} is followed again")
         if self._known.troubles.pop(subject, None):
             self._news.set()
-
-
-class _Heard:
-    """A reader that tells when the API server answers."""
-
-    def __init__(self, kube: Reader, tell: Callable[[], None]) -> None:
-        self._kube = kube
-        self._tell = tell
-
-    async def page(self, selection: Selection, rest: str) -> Page:
-        found = await self._kube.page(selection, rest)
-        self._tell()
-        return found
-
-    async def events(self, selection: Selection, resource_version: str) -> AsyncGenerator[Json, None]:
-        async with aclosing(self._kube.events(selection, resource_version)) as events:
-            async for event in events:
-                if event.get("type") != "ERROR":
-                    self._tell()
-                yield event
