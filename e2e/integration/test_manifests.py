@@ -70,6 +70,7 @@ def test_the_manifests_of_our_own_kinds_are_accepted(case: Path) -> None:
         ("GatewayClassParameters", "{service: {externalNetworks: [1.2.3]}}", "must be a network"),
         ("GatewayClassParameters", "{service: {type: ExternalName}}", "Unsupported value"),
         ("GatewayClassParameters", "{logging: {extraArgs: [-q, a, -w, /x]}}", "not for a log on standard output"),
+        ("GatewayClassParameters", "{logging: {extraArgs: [-bw/x]}}", "every flag must be a word of its own"),
         ("GatewayClassParameters", "{servce: {}}", 'unknown field "servce"'),
         (
             "VarnishCachePolicy",

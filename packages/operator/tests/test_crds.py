@@ -105,7 +105,9 @@ def test_every_field_says_what_it_is(name: str) -> None:
             assert all(each.get("description") for each in schema.get("properties", {}).values())
 
 
-@pytest.mark.parametrize("text", [LOGGING, POLICY, INVALIDATION])
+@pytest.mark.parametrize(
+    "text", [LOGGING, LOGGING.replace("[-q,", "[-b, -c, -E, -graw, -t, 'off', -q,"), POLICY, INVALIDATION]
+)
 def test_manifests_of_the_existing_project_are_accepted(text: str) -> None:
     assert resources_of(text)
 
@@ -120,6 +122,11 @@ def test_manifests_of_the_existing_project_are_accepted(text: str) -> None:
         (LOGGING, "resources: {", "extraVolumes: [{name: run}]\n  resources: {", "gateway's own"),
         (LOGGING, "resources: {", "extraVolumes: [{}]\n  resources: {", "must have a name"),
         (LOGGING, "extraArgs: [-q,", "extraArgs: [-w/tmp/log, -q,", "not for a log on standard output"),
+        (LOGGING, "extraArgs: [-q,", "extraArgs: [-Q, /etc/passwd, -q,", "not for a log on standard output"),
+        (LOGGING, "extraArgs: [-q,", "extraArgs: [-f/etc/passwd, -q,", "not for a log on standard output"),
+        (LOGGING, "extraArgs: [-q,", "extraArgs: [-bw/tmp/log, -q,", "a word of its own"),
+        (LOGGING, "extraArgs: [-q,", "extraArgs: [-cD, -q,", "a word of its own"),
+        (LOGGING, "extraArgs: [-q,", "extraArgs: [-cqReqURL, -q,", "a word of its own"),
         (LOGGING, "extraArgs: [-q,", 'extraArgs: ["a\\nb", -q,', "control characters"),
         (LOGGING, "thread_pools=4", "-T0.0.0.0:6082", "set by the gateway itself"),
     ],

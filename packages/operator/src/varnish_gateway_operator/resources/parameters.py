@@ -28,8 +28,12 @@ from varnish_gateway_operator.resources.base import DESCRIBED, Described, Namesp
 REFUSED_ARGUMENTS = ("-M", "-S", "-F", "-f", "-n", "-T", "-a")
 """Those that the gateway itself sets, and on which its safety rests."""
 
-REFUSED_LOG_ARGUMENTS = ("-D", "-N", "-P", "-d", "-k", "-n", "-r", "-w")
-"""Those that make a program of Varnish's end, look elsewhere, or write elsewhere."""
+REFUSED_LOG_ARGUMENTS = ("-D", "-N", "-P", "-Q", "-d", "-f", "-k", "-n", "-r", "-w")
+"""Those that make a program of Varnish's end, look elsewhere, read any file, or write elsewhere."""
+
+JOINED_LOG_ARGUMENTS = "^-[aAbcCEhjuvV]."
+"""A flag without a value, and more in the same word: that could be any of those above."""
+ONE_EACH = "every flag must be a word of its own"
 
 CONTROL = r"[\x00-\x1f\x7f]"
 
@@ -81,7 +85,8 @@ class Logging(Described):
             (
                 f"{_all('extraArgs')}, !{list(REFUSED_LOG_ARGUMENTS)}.exists(y, x.startsWith(y)))",
                 f"extraArgs: {', '.join(REFUSED_LOG_ARGUMENTS)} are not for a log on standard output",
-            )
+            ),
+            (f"{_all('extraArgs')}, !x.matches('{JOINED_LOG_ARGUMENTS}'))", f"extraArgs: {ONE_EACH}"),
         ),
     )
 
@@ -90,7 +95,7 @@ class Logging(Described):
     format: Argument | None = None
     """varnishncsa's -F."""
     extra_args: Annotated[tuple[Argument, ...], Field(max_length=64)] = ()
-    """More arguments of the program; not -D, -N, -P, -d, -k, -n, -r, -w."""
+    """More arguments of the program, each flag a word of its own; not -D, -N, -P, -Q, -d, -f, -k, -n, -r, -w."""
     image: str | None = None
     """Accepted for compatibility: the program runs in the gateway's own container."""
 
@@ -99,6 +104,8 @@ class Logging(Described):
         for argument in self.extra_args:
             if argument.startswith(REFUSED_LOG_ARGUMENTS):
                 raise ValueError(f"extraArgs: {argument[:2]} is not for a log on standard output")
+            if re.search(JOINED_LOG_ARGUMENTS, argument):
+                raise ValueError(f"extraArgs: {argument[:20]}: {ONE_EACH}")
         if any(re.search(CONTROL, text) for text in (self.format or "", *self.extra_args)):
             raise ValueError("control characters are not allowed")
         return self
