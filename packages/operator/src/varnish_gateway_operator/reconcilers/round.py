@@ -48,12 +48,15 @@ class Rounds:
     _view: View | None = None
     _obstacles: Mapping[Key, str] = field(default_factory=dict)
     _forbidden_since: dict[Key, datetime] = field(default_factory=dict)
+    _patience_ends: datetime | None = None
+    """When missing rights are to be told of next, should they still be missing."""
     _is_complete: bool = False
 
     @property
     def changes_at(self) -> datetime | None:
         """When the time alone would make a difference."""
-        return self._plan.changes_at if self._plan else None
+        moments = (self._plan.changes_at, self._patience_ends) if self._plan else ()
+        return min((moment for moment in moments if moment), default=None)
 
     async def run(self, view: View) -> State:
         """One round. Raises KubeError."""
@@ -96,7 +99,9 @@ class Rounds:
         """An API server that has just begun knows no rights yet: it is asked again for a while before this is told."""
         now = self.clock()
         self._forbidden_since = {key: self._forbidden_since.get(key, now) for key in forbidden}
-        return {key: text for key, text in forbidden.items() if now - self._forbidden_since[key] >= PATIENCE}
+        ends = {key: since + PATIENCE for key, since in self._forbidden_since.items()}
+        self._patience_ends = min((end for end in ends.values() if end > now), default=None)
+        return {key: text for key, text in forbidden.items() if ends[key] <= now}
 
     def _translate(self, view: View) -> Plan:
         with without_collection():
