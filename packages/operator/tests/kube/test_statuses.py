@@ -10,6 +10,7 @@ from varnish_gateway_common.kube.api import ForbiddenError, InvalidError, Json, 
 from varnish_gateway_operator.kube.kinds import Source, sources
 from varnish_gateway_operator.kube.statuses import StatusWriter
 from varnish_gateway_operator.kube.store import Store
+from varnish_gateway_operator.times import stamped
 from varnish_gateway_operator.translate.status import ObjectStatus
 
 NOW, LATER = "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"
@@ -96,6 +97,23 @@ async def test_what_is_forbidden_is_told_once_and_tried_again(rig: Rig) -> None:
     assert rig.writer.forbidden
     rig.kube.refuse = lambda *_: None
     assert await rig.writer.write([rig.wanted("a")], NOW) == (1, True)
+    assert not rig.writer.forbidden
+
+
+async def test_what_need_not_be_written_any_more_is_not_forbidden(rig: Rig) -> None:
+    rig.kube.refuse = lambda verb, _: ForbiddenError("not yet", status=403) if verb == "merge" else None
+    await rig.writer.write([rig.wanted("a")], NOW)
+    assert rig.writer.forbidden
+    rig.put("a", **stamped(rig.wanted("a").status, {}, NOW))  # somebody else said the same
+    assert await rig.writer.write([rig.wanted("a")], NOW) == (0, True)
+    assert not rig.writer.forbidden
+
+
+async def test_what_is_refused_for_good_is_not_forbidden(rig: Rig) -> None:
+    rig.kube.refuse = lambda verb, _: ForbiddenError("not yet", status=403) if verb == "merge" else None
+    await rig.writer.write([rig.wanted("a")], NOW)
+    rig.kube.refuse = lambda verb, _: InvalidError("no", status=422) if verb == "merge" else None
+    assert await rig.writer.write([rig.wanted("a")], NOW) == (0, True)
     assert not rig.writer.forbidden
 
 

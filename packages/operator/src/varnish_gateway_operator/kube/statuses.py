@@ -72,10 +72,11 @@ class StatusWriter:
         """Looked for as they are written: when it is late, nothing was looked for in vain."""
         for each in wanted:
             if self._settled.get(_key(each)) is each:
+                self.forbidden.discard(_key(each))
                 continue
             status = stamped(each.status, _known(each), now)
             if is_contained(status, _known(each)) or self._refused.get(_key(each)) == each.status:
-                self._settled[_key(each)] = each
+                self._settle(each)
             else:
                 yield each, status
 
@@ -108,10 +109,15 @@ class StatusWriter:
         except InvalidError as error:
             log.error(f"{_title(wanted)}: {error}")
             self._refused[key] = wanted.status
+            self._settle(wanted)
             return False
-        self._settled[key] = wanted
-        self.forbidden.discard(key)
+        self._settle(wanted)
         return True
+
+    def _settle(self, wanted: ObjectStatus) -> None:
+        """There is nothing to write, and so nothing that could be forbidden."""
+        self._settled[_key(wanted)] = wanted
+        self.forbidden.discard(_key(wanted))
 
 
 @dataclass
