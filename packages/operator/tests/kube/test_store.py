@@ -105,6 +105,18 @@ def test_items_of_a_list_need_not_name_their_kind() -> None:
     assert rig.store.view().snapshot.services["default", "web"].kind == "Service"
 
 
+def test_a_status_that_is_read_is_parsed_anew_whatever_the_generation_says() -> None:
+    def service(version: int, ip: str) -> Json:
+        status = {"loadBalancer": {"ingress": [{"ip": ip}]}}
+        return content(SERVICES, "web", version, metadata={"generation": 1, "uid": "1"}, spec={}, status=status)
+
+    rig = Rig()
+    rig.listed(SERVICES, service(1, "10.0.0.1"))
+    rig.changed(SERVICES, service(2, "10.0.0.2"))
+    found = rig.store.view().snapshot.services["default", "web"]
+    assert [each.ip for each in found.status.load_balancer.ingress] == ["10.0.0.2"]
+
+
 def test_a_bad_object_costs_itself_and_its_last_good_version_stays() -> None:
     rig = Rig()
     rig.listed(ROUTES, route("bad", 1, rules="nonsense"), route("good", 2))

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from varnish_gateway_operator.resources.base import Metadata, Resource
+from varnish_gateway_operator.resources.base import Metadata, Resource, Unread
 from varnish_gateway_operator.resources.cache import VarnishCacheInvalidation, VarnishCachePolicy
 from varnish_gateway_operator.resources.core import ConfigMap, EndpointSlice, Namespace, Secret, Service
 from varnish_gateway_operator.resources.gateway import Gateway, GatewayClass, ListenerSet
@@ -90,8 +90,12 @@ def parse(kind: Kind, content: Mapping[str, Any], *, unknown_fields: Literal["ig
 def renewed(before: Resource, content: Mapping[str, Any]) -> Resource | None:
     """An object of which only metadata and status can have changed, with the very spec that it had; None for others.
 
-    It is the API server that says so: the generation counts what is written to a spec.
+    It is the API server that says so: the generation counts what is written to a spec. A status that is read, as that
+    of a Service is, has to be parsed: that is none of these.
     """
+    status = type(before).model_fields.get("status")
+    if status is None or status.annotation is not Unread:
+        return None
     found, known = content["metadata"], before.metadata
     if known.generation is None or (known.uid, known.generation) != (found.get("uid"), found.get("generation")):
         return None
