@@ -3,6 +3,8 @@
 from operator_rig import GATEWAY, OPTIONS, condition, contents_of, plan, report, resources_of, route, routing
 from varnish_gateway_common.document import digest
 from varnish_gateway_common.report import BrokenRule, Refusal
+from varnish_gateway_operator.resources.broken import broken_of
+from varnish_gateway_operator.resources.httproute import HTTPRoute
 from varnish_gateway_operator.snapshot import snapshot_of
 from varnish_gateway_operator.translate import GatewayPlan, Memory, translate
 
@@ -207,3 +209,30 @@ def test_gateways_of_a_cluster_may_have_one_port_each() -> None:
     snapshot = snapshot_of(resources_of(GATEWAY + twin))
     assert list(translate(snapshot, {}, cluster, Memory()).gateways) == [("default", "gw"), ("default", "twin")]
     assert list(translate(snapshot, {}, OPTIONS, Memory()).gateways) == [("default", "gw")]
+
+
+def test_what_a_route_is_told_of_a_gateway_that_cannot_be_read_stays() -> None:
+    """As long as it names it: after a restart of the operator nobody knows what such a Gateway was."""
+    theirs = {"controllerName": "example.com/theirs", "parentRef": {"name": "odd"}}
+    ours = {"controllerName": "varnish-software.com/gateway", "parentRef": {"name": "odd"}, "conditions": []}
+    manifest = GATEWAY.replace("name: gw", "name: odd").replace("port: 8080", "port: odd")
+    odd = next(each for each in contents_of(manifest) if each["kind"] == "Gateway")
+    odd["metadata"]["namespace"] = "default"
+    broken = broken_of(odd, "spec.listeners[0].port: ...")
+    assert broken
+
+    def parents(*names: str, memory: Memory, is_broken: bool = True) -> list[str]:
+        refs = ", ".join(f"{{name: {name}}}" for name in names)
+        (content,) = contents_of(WEB.replace("{name: gw}", refs))
+        content["metadata"]["namespace"] = "default"
+        content["status"] = {"parents": [theirs, ours]}
+        found = [*resources_of(GATEWAY), HTTPRoute.model_validate(content)]
+        made = translate(snapshot_of(found, [broken] if is_broken else []), {}, OPTIONS, memory)
+        status = made.statuses["HTTPRoute", "default", "web"].status
+        return [f"{each['controllerName'].partition('.')[0]} {each['parentRef']['name']}" for each in status["parents"]]
+
+    memory = Memory()
+    assert parents("odd", memory=memory) == ["example odd", "varnish-software odd"]
+    assert parents("odd", "gw", memory=memory) == ["example odd", "varnish-software odd", "varnish-software gw"]
+    assert parents("gw", memory=memory) == ["example odd", "varnish-software gw"]
+    assert parents("odd", memory=memory, is_broken=False) == ["example odd"]

@@ -18,7 +18,7 @@ from varnish_gateway_operator.translate.problems import Problem
 from varnish_gateway_operator.translate.routing import Standing
 from varnish_gateway_operator.translate.rules import CompiledRoute, compile_route
 from varnish_gateway_operator.translate.selectors import Labels
-from varnish_gateway_operator.translate.status import ObjectStatus
+from varnish_gateway_operator.translate.status import ObjectStatus, UnreadPlaces
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +52,7 @@ class KnownStatus:
 
     placed: PlacedRoute
     broken: tuple[tuple[int, Problem], ...]
+    unread: UnreadPlaces
     status: ObjectStatus
     attached: tuple[tuple[Key, str], ...]
     """Gateway and listener for each seat that counts as an attached route."""

@@ -35,6 +35,9 @@ Json = dict[str, Any]
 Certificates = Mapping[str, ListenerCertificates]
 """Of the HTTPS listeners, by their keys."""
 
+UnreadPlaces = frozenset[tuple[str, str, str]]
+"""What a parentRef can name and is not known, because it cannot be read: by kind, namespace and name."""
+
 GATEWAY_CONDITIONS: Final = frozenset({"Accepted", "Programmed", "ResolvedRefs", "Ready", "Scheduled"})
 LISTENER_CONDITIONS: Final = frozenset(
     {"Accepted", "Programmed", "ResolvedRefs", "Conflicted", "Detached", "Ready", "OverlappingTLSConfig"}
@@ -155,9 +158,12 @@ def route_conditions(parent: Parent, route: CompiledRoute, broken: Sequence[tupl
     return [conditions[0], refs, *conditions[1:]]
 
 
-def route_status(route: HTTPRoute | Broken, parents: Iterable[tuple[Parent, Sequence[Condition]]]) -> ObjectStatus:
-    """Others' entries as they were, then ours."""
-    entries = [entry for entry in _entries(route) if not is_ours(entry)]
+def route_status(
+    route: HTTPRoute | Broken, parents: Iterable[tuple[Parent, Sequence[Condition]]], unread: UnreadPlaces = frozenset()
+) -> ObjectStatus:
+    """Others' entries and those about what is unread as they were, then ours."""
+    kept = unread & {(ref.kind, ref.namespace or route.namespace, ref.name) for ref in route.spec.parent_refs}
+    entries = [entry for entry in _entries(route) if not is_ours(entry) or _place_of(entry, route) in kept]
     for parent, conditions in parents:
         entries.append(
             {
@@ -176,6 +182,13 @@ def has_own_entry(route: HTTPRoute | Broken) -> bool:
 
 def is_ours(entry: Any) -> bool:
     return isinstance(entry, dict) and entry.get("controllerName") == names.CONTROLLER_NAME
+
+
+def _place_of(entry: Json, route: HTTPRoute | Broken) -> tuple[str, str, str]:
+    """What an entry of a route's status is about."""
+    found = entry.get("parentRef")
+    ref = found if isinstance(found, dict) else {}
+    return str(ref.get("kind", "Gateway")), str(ref.get("namespace", route.namespace)), str(ref.get("name"))
 
 
 def _entries(route: HTTPRoute | Broken) -> list[Any]:

@@ -25,12 +25,13 @@ from varnish_gateway_operator.translate.options import Options
 from varnish_gateway_operator.translate.plan import GatewayPlan, Plan, StatusKey
 from varnish_gateway_operator.translate.problems import Problem
 from varnish_gateway_operator.translate.programmed import Broken, Reports, Written, broken_rules, programmed_by
-from varnish_gateway_operator.translate.refused import refused_statuses
+from varnish_gateway_operator.translate.refused import refused_statuses, unread_places
 from varnish_gateway_operator.translate.routing import Standing, routing_json
 from varnish_gateway_operator.translate.set_status import set_accepted, set_status
 from varnish_gateway_operator.translate.status import (
     Certificates,
     ObjectStatus,
+    UnreadPlaces,
     class_status,
     gateway_accepted,
     gateway_status,
@@ -86,7 +87,8 @@ def translate(
     """
     topology, placed = place_routes(snapshot, options, memory)
     standings = _standings(placed)
-    routes = _route_statuses(placed, broken_rules(reports), memory)
+    unread = unread_places(snapshot, topology.places, topology.classes)
+    routes = _route_statuses(placed, broken_rules(reports), unread, memory)
     attached = _attached(routes)
     features = SUPPORTED if options.cluster else ()
     statuses = [class_status(verdict, features) for verdict in topology.classes.values()]
@@ -107,7 +109,8 @@ def translate(
         statuses += _gateway_statuses(verdict, found, certificates[key].listeners, attached.get(key, {}))
     statuses += [each.status for each in routes.values() if each.placed.parents or has_own_entry(each.placed.route)]
     statuses += caching_statuses(snapshot)
-    statuses += refused_statuses(snapshot.broken, topology.places, topology.classes)  # in place of those from before
+    # In place of those from before.
+    statuses += refused_statuses(snapshot.broken, topology.places, topology.classes, unread)
     return Plan(
         gateways, {status_key(each.resource): each for each in statuses}, min(filter(None, moments), default=None)
     )
@@ -213,19 +216,21 @@ def _standings(placed: Mapping[Key, PlacedRoute]) -> Mapping[Key, Sequence[Stand
     return found
 
 
-def _route_statuses(placed: Mapping[Key, PlacedRoute], broken: Broken, memory: Memory) -> Mapping[Key, KnownStatus]:
+def _route_statuses(
+    placed: Mapping[Key, PlacedRoute], broken: Broken, unread: UnreadPlaces, memory: Memory
+) -> Mapping[Key, KnownStatus]:
     """Every route's status; one whose inputs are the same objects as before is the same object too."""
     found: dict[Key, KnownStatus] = {}
     for key, route in placed.items():
         own = broken.get(route.route.full_name, ()) if broken else ()
         known = memory.statuses.get(key)
-        is_same = known is not None and known.placed is route and known.broken == own
-        found[key] = known if known and is_same else _route_status(route, own)
+        is_same = known is not None and (known.placed, known.broken, known.unread) == (route, own, unread)
+        found[key] = known if known and is_same else _route_status(route, own, unread)
     memory.statuses = found
     return found
 
 
-def _route_status(placed: PlacedRoute, broken: tuple[tuple[int, Problem], ...]) -> KnownStatus:
+def _route_status(placed: PlacedRoute, broken: tuple[tuple[int, Problem], ...], unread: UnreadPlaces) -> KnownStatus:
     found = [(parent, route_conditions(parent, placed.compiled, broken)) for parent in placed.parents]
     seats = {
         (parent.gateway, attachment.listener.key)
@@ -233,7 +238,7 @@ def _route_status(placed: PlacedRoute, broken: tuple[tuple[int, Problem], ...]) 
         if conditions[0].status == "True"
         for attachment in parent.attachments
     }
-    return KnownStatus(placed, broken, route_status(placed.route, found), tuple(sorted(seats)))
+    return KnownStatus(placed, broken, unread, route_status(placed.route, found, unread), tuple(sorted(seats)))
 
 
 def _attached(routes: Mapping[Key, KnownStatus]) -> Mapping[Key, Mapping[str, int]]:
