@@ -3,6 +3,7 @@
 import json
 import subprocess
 
+from e2e.cluster.api import until
 from e2e.cluster.install import CHART, RELEASE
 from e2e.cluster.layout import OPERATOR_NAMESPACE
 from e2e.cluster.rig import Rig
@@ -19,8 +20,9 @@ def test_an_upgrade_replaces_the_operator_and_no_gateway(rig: Rig) -> None:
         helm("upgrade", RELEASE, str(CHART), "--reuse-values", "--set=verbose=true", "--wait", "--timeout=2m")
         rig.create_route("after-the-upgrade.example.com")
         rig.wait_for_answer("after-the-upgrade.example.com")
+        # Helm waits for the new ones to be ready, not for the old ones to have gone.
+        until("the old ones are gone", lambda: not rig.operator_ids() & operators)
     traffic.check(at_least=100)
     assert rig.pod_ids() == gateways
-    assert not rig.operator_ids() & operators
     history = json.loads(helm("history", RELEASE, "--output=json"))
     assert [release["status"] for release in history] == ["superseded", "deployed"]
