@@ -61,6 +61,7 @@ def test_the_manifests_of_our_own_kinds_are_accepted(case: Path) -> None:
     ("kind", "spec", "message"),
     [
         ("GatewayClassParameters", "{varnishdExtraArgs: [-p, a=b, -T0.0.0.0:1]}", "are set by the gateway itself"),
+        ("GatewayClassParameters", "{varnishdExtraArgs: [-dT0.0.0.0:1]}", "a word of its own"),
         ("GatewayClassParameters", "{extraVolumes: [{name: run, emptyDir: {}}]}", "are the gateway's own"),
         ("GatewayClassParameters", "{extraVolumes: [{emptyDir: {}}]}", "extraVolumes[0].name: Required value"),
         ("GatewayClassParameters", "{podDisruptionBudget: {}}", "either minAvailable or maxUnavailable"),

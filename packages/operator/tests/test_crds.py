@@ -129,6 +129,7 @@ def test_manifests_of_the_existing_project_are_accepted(text: str) -> None:
         (LOGGING, "extraArgs: [-q,", "extraArgs: [-cqReqURL, -q,", "a word of its own"),
         (LOGGING, "extraArgs: [-q,", 'extraArgs: ["a\\nb", -q,', "control characters"),
         (LOGGING, "thread_pools=4", "-T0.0.0.0:6082", "set by the gateway itself"),
+        (LOGGING, "thread_pools=4", "-dT0.0.0.0:6082", "a word of its own"),
     ],
 )
 def test_what_the_definitions_refuse_is_refused_in_a_folder_too(

@@ -31,8 +31,10 @@ REFUSED_ARGUMENTS = ("-M", "-S", "-F", "-f", "-n", "-T", "-a")
 REFUSED_LOG_ARGUMENTS = ("-D", "-N", "-P", "-Q", "-d", "-f", "-k", "-n", "-r", "-w")
 """Those that make a program of Varnish's end, look elsewhere, read any file, or write elsewhere."""
 
+JOINED_ARGUMENTS = "^-[CdFV]."
 JOINED_LOG_ARGUMENTS = "^-[aAbcCEhjuvV]."
 """A flag without a value, and more in the same word: that could be any of those above."""
+
 ONE_EACH = "every flag must be a word of its own"
 
 CONTROL = r"[\x00-\x1f\x7f]"
@@ -262,6 +264,7 @@ class ParametersSpec(Described):
                 f"{_all('varnishdExtraArgs')}, !{list(REFUSED_ARGUMENTS)}.exists(y, x.startsWith(y)))",
                 f"varnishdExtraArgs: {', '.join(REFUSED_ARGUMENTS)} are set by the gateway itself",
             ),
+            (f"{_all('varnishdExtraArgs')}, !x.matches('{JOINED_ARGUMENTS}'))", f"varnishdExtraArgs: {ONE_EACH}"),
             (f"{_all('extraVolumes')}, !(x.name in {list(OWN_VOLUMES)}))", f"extraVolumes: {RESERVED}"),
             (f"{_all('extraVolumeMounts')}, !(x.name in {list(OWN_VOLUMES)}))", f"extraVolumeMounts: {RESERVED}"),
             (
@@ -333,6 +336,8 @@ class ParametersSpec(Described):
         for argument in self.varnishd_extra_args:
             if argument.startswith(REFUSED_ARGUMENTS):
                 raise ValueError(f"varnishdExtraArgs: {argument[:2]} is set by the gateway itself")
+            if re.search(JOINED_ARGUMENTS, argument):
+                raise ValueError(f"varnishdExtraArgs: {argument[:20]}: {ONE_EACH}")
             if re.search(CONTROL, argument):
                 raise ValueError("varnishdExtraArgs: control characters are not allowed")
         return self
