@@ -13,9 +13,10 @@ use crate::{
     backend::Pool,
     context::Context,
     count::{COUNTS, count},
-    director::Route,
     message::Message,
-    panic_if_asked, random, state,
+    panic_if_asked, random,
+    route::Route,
+    state,
     task::{Picked, Routed},
 };
 

@@ -12,9 +12,9 @@ use std::{
 use varnish::ffi::{self, vrt_ctx};
 
 use crate::{
-    director::Route,
     log,
     message::Message,
+    route::Route,
     task::Task,
     varnish_abi::{PP2_TYPE_AUTHORITY, VPX_tlv, VRT_r_local_socket},
 };

@@ -1,62 +1,82 @@
-//! One director a rule: the hint carries the rule from the client's task to the fetch, and Varnish counts the
-//! references, so a rule lives as long as its requests.
+//! A director of Varnish's: made with what it stands for, shared by counting, destroyed by Varnish.
 
 use std::{
     ffi::CStr,
+    marker::PhantomData,
     panic::{AssertUnwindSafe, catch_unwind},
     ptr,
-    sync::Arc,
 };
 
-use varnish::ffi::{self, VCL_BACKEND, vrt_ctx};
+use varnish::ffi::{self, VCL_BACKEND, vdi_methods, vrt_ctx};
 
 use crate::{
-    backend::Pool,
     context::Context,
-    panic_if_asked,
-    task::Routed,
     varnish_abi::{NONE, VRT_l_req_backend_hint},
 };
 
-/// What a director stands for.
-pub struct Route {
-    /// None: there is no route.
-    pub routed: Option<Routed>,
-    pub pool: Arc<Pool>,
-}
+/// What those have in common that stand for a `T`.
+pub struct Methods<T>(vdi_methods, PhantomData<fn() -> T>);
 
-impl Route {
-    /// # Safety
-    /// `director` is null or one of Varnish's that outlives `'a`.
-    pub unsafe fn of<'a>(director: *const ffi::director) -> Option<&'a Self> {
-        unsafe {
-            let director = director.as_ref()?;
-            let is_ours = ptr::eq(director.vdir.as_ref()?.methods, &raw const METHODS.0);
-            is_ours.then(|| director.priv_.cast::<Self>().as_ref()).flatten()
-        }
+// SAFETY: nobody writes to it; the pointers in it are to statics.
+unsafe impl<T> Sync for Methods<T> {}
+
+/// For what a kind of director does not do.
+pub const NO_METHODS: vdi_methods = vdi_methods {
+    magic: ffi::VDI_METHODS_MAGIC,
+    type_: ptr::null(),
+    http1pipe: None,
+    healthy: None,
+    resolve: None,
+    gethdrs: None,
+    getip: None,
+    finish: None,
+    event: None,
+    release: None,
+    destroy: None,
+    panic: None,
+    list: None,
+};
+
+impl<T> Methods<T> {
+    /// `name` is what Varnish calls the kind.
+    pub const fn new(name: &'static CStr, methods: vdi_methods) -> Self {
+        Self(vdi_methods { type_: name.as_ptr(), destroy: Some(destroy::<T>), ..methods }, PhantomData)
+    }
+
+    pub const fn raw(&self) -> *const vdi_methods {
+        &raw const self.0
     }
 }
 
 /// A counted reference.
 pub struct Director(VCL_BACKEND);
 
-// SAFETY: Varnish's directors are made to be shared by threads.
+// SAFETY: Varnish's directors are made to be shared by threads, and so is what ours stand for.
 unsafe impl Send for Director {}
 unsafe impl Sync for Director {}
 
 impl Director {
-    /// None while the VCL cools down.
-    pub fn new(ctx: *const vrt_ctx, name: &CStr, route: Route) -> Option<Self> {
-        let route = Box::into_raw(Box::new(route));
+    /// None while the VCL cools down. `what` is the director's `priv_` until Varnish destroys it.
+    pub fn new<T: Send + Sync>(
+        ctx: *const vrt_ctx,
+        methods: &'static Methods<T>,
+        name: &CStr,
+        what: T,
+    ) -> Option<Self> {
+        let what = Box::into_raw(Box::new(what));
         // SAFETY: `ctx` is live; `destroy` takes the box back, or we do when there is no director.
         unsafe {
-            let made = ffi::VRT_AddDirector(ctx, &raw const METHODS.0, route.cast(), c"%s".as_ptr(), name.as_ptr());
+            let made = ffi::VRT_AddDirector(ctx, methods.raw(), what.cast(), c"%s".as_ptr(), name.as_ptr());
             if made.0.is_null() {
-                drop(Box::from_raw(route));
+                drop(Box::from_raw(what));
                 return None;
             }
             Some(Self(made))
         }
+    }
+
+    pub fn raw(&self) -> VCL_BACKEND {
+        self.0
     }
 
     /// Makes it the request's; Varnish takes a reference of its own.
@@ -73,42 +93,8 @@ impl Drop for Director {
     }
 }
 
-struct Methods(ffi::vdi_methods);
-
-// SAFETY: nobody writes to it; the pointers in it are to statics.
-unsafe impl Sync for Methods {}
-
-static METHODS: Methods = Methods(ffi::vdi_methods {
-    magic: ffi::VDI_METHODS_MAGIC,
-    type_: c"ghost".as_ptr(),
-    http1pipe: None,
-    healthy: None,
-    resolve: Some(resolve),
-    gethdrs: None,
-    getip: None,
-    finish: None,
-    event: None,
-    release: None,
-    destroy: Some(destroy),
-    panic: None,
-    list: None,
-});
-
-/// The backend that `fetch` or `pipe` picked. Without one, since user VCL rolled the task back, nothing is fetched:
-/// what would be sent has lost its filters.
-unsafe extern "C" fn resolve(ctx: *const vrt_ctx, director: VCL_BACKEND) -> VCL_BACKEND {
-    let picked = catch_unwind(AssertUnwindSafe(|| {
-        // SAFETY: Varnish calls us with a live context and a director of ours.
-        let (context, route) = unsafe { (Context::new(ctx), Route::of(director.0)?) };
-        panic_if_asked(context, "resolve");
-        let picked = context.known_task()?.picked.as_ref()?;
-        Some(if context.is_pipe() { route.pool.tunnel() } else { picked.backend.director() })
-    }));
-    picked.ok().flatten().unwrap_or(NONE)
-}
-
-unsafe extern "C" fn destroy(director: VCL_BACKEND) {
-    // SAFETY: `new` put the box there, and this is called once.
-    let route = unsafe { (*director.0).priv_.cast::<Route>() };
-    _ = catch_unwind(AssertUnwindSafe(|| drop(unsafe { Box::from_raw(route) })));
+unsafe extern "C" fn destroy<T>(director: VCL_BACKEND) {
+    // SAFETY: `Director::new` put the box there, and this is called once.
+    let what = unsafe { (*director.0).priv_.cast::<T>() };
+    _ = catch_unwind(AssertUnwindSafe(|| drop(unsafe { Box::from_raw(what) })));
 }

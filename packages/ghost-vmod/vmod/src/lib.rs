@@ -4,7 +4,7 @@
 //!  process   state::CURRENT --Plan (routing, endpoint slots)-------------------.
 //!                                                                              |
 //!  VCL       router -- Tables -- Table: Director a rule --Route{rule, pool}----+
-//!                        '------ Pool: Backend an address -- upstreams         |
+//!                        '------ Pool: Director an address -- upstreams        |
 //!                                                                              |
 //!  request   req.director_hint = Director --> bereq: pick, filter, pin in Task-'
 //! ```
@@ -25,6 +25,7 @@ mod message;
 mod plan;
 mod random;
 mod receive;
+mod route;
 mod state;
 mod table;
 mod task;

@@ -13,13 +13,7 @@ use arc_swap::{ArcSwap, Guard};
 use ghost_core::RuleId;
 
 use crate::{
-    backend::Pool,
-    context::Context,
-    director::{Director, Route},
-    graveyard,
-    plan::Plan,
-    state,
-    task::Routed,
+    backend::Pool, context::Context, director::Director, graveyard, plan::Plan, route::Route, state, task::Routed,
 };
 
 /// A plan with a director for each of its rules.
@@ -42,7 +36,7 @@ impl Table {
             let route = String::from_utf8_lossy(rule.header.value());
             let name = CString::new(format!("{route}.{}", rule.index)).unwrap_or_default();
             let routed = Some(Routed { plan: Arc::clone(&plan), id });
-            directors.push(Director::new(context.raw(), &name, Route { routed, pool: Arc::clone(pool) })?);
+            directors.push(Route { routed, pool: Arc::clone(pool) }.director(context.raw(), &name)?);
         }
         Some(Self { plan: Some(plan), directors })
     }
@@ -64,7 +58,7 @@ impl Tables {
     /// None when Varnish gives no director.
     pub fn new(context: Context) -> Option<Self> {
         let pool = Arc::new(Pool::new(context.raw())?);
-        let nowhere = Director::new(context.raw(), c"nowhere", Route { routed: None, pool: Arc::clone(&pool) })?;
+        let nowhere = Route { routed: None, pool: Arc::clone(&pool) }.director(context.raw(), c"nowhere")?;
         let tables = Self { table: ArcSwap::default(), seen: AtomicU64::new(0), turn: Mutex::default(), pool, nowhere };
         tables.follow(context);
         Some(tables)

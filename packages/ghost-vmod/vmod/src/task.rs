@@ -10,7 +10,7 @@ use std::{
 use ghost_core::{Rule, RuleId, endpoint::InFlight};
 use varnish::ffi::{self, vrt_ctx};
 
-use crate::{backend::Backend, direct::Reply, plan::Plan};
+use crate::{direct::Reply, director::Director, plan::Plan};
 
 /// Lives in the task's workspace and is dropped with the task.
 #[derive(Default)]
@@ -46,7 +46,7 @@ impl Routed {
 pub struct Picked {
     /// The backend's place in the rule.
     pub place: usize,
-    pub backend: Arc<Backend>,
+    pub backend: Arc<Director>,
     pub in_flight: InFlight,
     /// The target that the filters made, to tell whether user VCL changed it since.
     pub url: *const u8,

@@ -9,13 +9,17 @@ use std::{
     net::{Shutdown, SocketAddr, TcpStream},
     os::fd::{AsRawFd, FromRawFd, RawFd},
     panic::{AssertUnwindSafe, catch_unwind},
-    ptr,
     time::Duration,
 };
 
-use varnish::ffi::{self, VCL_BACKEND, stream_close_t, vrt_ctx};
+use varnish::ffi::{self, VCL_BACKEND, stream_close_t, vdi_methods, vrt_ctx};
 
-use crate::{context::Context, message::Message, panic_if_asked, varnish_abi::NONE};
+use crate::{
+    context::Context,
+    director::{Director, Methods, NO_METHODS},
+    message::Message,
+    panic_if_asked,
+};
 
 const CONNECT: Duration = Duration::from_millis(3500);
 const FIRST_BYTE: Duration = Duration::from_secs(60);
@@ -28,54 +32,12 @@ const BUFFER_BYTES: usize = 16 << 10;
 const UNAVAILABLE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 const BAD_GATEWAY: &[u8] = b"HTTP/1.1 502 Bad Gateway\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 
-/// One director a VCL, which finds the endpoint in the task.
-pub struct Tunnel(VCL_BACKEND);
+static METHODS: Methods<()> = Methods::new(c"ghost tunnel", vdi_methods { http1pipe: Some(http1pipe), ..NO_METHODS });
 
-// SAFETY: Varnish's directors are made to be shared by threads.
-unsafe impl Send for Tunnel {}
-unsafe impl Sync for Tunnel {}
-
-impl Tunnel {
-    /// None when Varnish gives no director.
-    pub fn new(ctx: *const vrt_ctx) -> Option<Self> {
-        let name = c"tunnel".as_ptr();
-        // SAFETY: `ctx` is live, the methods are static.
-        let made = unsafe { ffi::VRT_AddDirector(ctx, &raw const METHODS.0, ptr::null_mut(), c"%s".as_ptr(), name) };
-        (!made.0.is_null()).then_some(Self(made))
-    }
-
-    pub fn director(&self) -> VCL_BACKEND {
-        self.0
-    }
+/// One director a VCL, which finds the endpoint in the task. None while the VCL cools down.
+pub fn director(ctx: *const vrt_ctx) -> Option<Director> {
+    Director::new(ctx, &METHODS, c"tunnel", ())
 }
-
-impl Drop for Tunnel {
-    fn drop(&mut self) {
-        // SAFETY: the reference is ours.
-        unsafe { ffi::VRT_Assign_Backend(&raw mut self.0, NONE) }
-    }
-}
-
-struct Methods(ffi::vdi_methods);
-
-// SAFETY: nobody writes to it; the pointers in it are to statics.
-unsafe impl Sync for Methods {}
-
-static METHODS: Methods = Methods(ffi::vdi_methods {
-    magic: ffi::VDI_METHODS_MAGIC,
-    type_: c"ghost tunnel".as_ptr(),
-    http1pipe: Some(http1pipe),
-    healthy: None,
-    resolve: None,
-    gethdrs: None,
-    getip: None,
-    finish: None,
-    event: None,
-    release: None,
-    destroy: None,
-    panic: None,
-    list: None,
-});
 
 /// Returns why the client's connection is closed, which it always is.
 unsafe extern "C" fn http1pipe(ctx: *const vrt_ctx, _: VCL_BACKEND) -> stream_close_t {

@@ -22,8 +22,8 @@ use crate::{
     attempt,
     context::Context,
     count::{COUNTS, count},
-    director::Route,
     panic_if_asked,
+    route::Route,
     task::Task,
     timeouts, upstreams,
 };
