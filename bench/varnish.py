@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 
-from bench.program import Program, cpu_seconds
+from bench.program import Program, cpu_seconds, processes
 from varnish_gateway_chaperone.varnish.arguments import PARAMETERS
 
 VARNISHD = os.environ.get("VARNISH_GATEWAY_VARNISHD", "varnishd")
@@ -55,8 +55,7 @@ class Varnish(Program):
 
     @property
     def child(self) -> int:
-        tasks = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return int(tasks[0])
+        return processes(self.process.pid)[1]
 
     def cpu_seconds(self) -> float:
         """User and system time of the child so far."""
