@@ -1,9 +1,9 @@
 """The program in a cluster, with an API server in memory: rounds, leadership, and what it survives."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +13,9 @@ from fake_kube import FakeKube
 from operator_rig import GATEWAY, contents_of, route
 from varnish_gateway_common.kube.api import ForbiddenError, InvalidError, Json, KubeError, UnreachableError
 from varnish_gateway_operator.cluster import Cluster, Settings
+from varnish_gateway_operator.kube import lease as lease_module
+from varnish_gateway_operator.kube.following import Following
+from varnish_gateway_operator.kube.kinds import Source
 from varnish_gateway_operator.reconcilers import round as round_module
 from varnish_gateway_operator.translate.objects.shape import ClusterOptions
 
@@ -114,6 +117,31 @@ async def test_of_two_operators_one_writes_and_the_other_takes_over(kube: FakeKu
         await until(lambda: holder(kube) == "two")
         put(kube, route("[{}]", name="third"))
         await until(lambda: attached(kube) == 3)
+
+
+async def test_who_no_longer_leads_sleeps_whatever_the_time_would_change(
+    kube: FakeKube, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wakes: list[bool] = []
+    want = Following.want
+
+    def counted(following: Following, sources: Iterable[Source]) -> None:
+        wakes.append(True)
+        want(following, sources)
+
+    monkeypatch.setattr(Following, "want", counted)
+    monkeypatch.setattr(lease_module, "RETRY_SECONDS", 0.01)
+    async with operator(kube) as cluster:
+        await until(lambda: attached(kube) == 1)
+        monkeypatch.setattr(round_module.Rounds, "changes_at", datetime(2026, 1, 1, tzinfo=UTC))
+        put(kube, route("[{}]", name="other"))
+        await until(lambda: attached(kube) == 2)
+        lease = kube.objects[LEASE_PATH]
+        kube.put({**lease, "spec": {**lease["spec"], "holderIdentity": "two"}})
+        await until(lambda: not cluster.is_leading)
+        wakes.clear()
+        await asyncio.sleep(0.5)
+        assert len(wakes) <= 1, "it is told that it does not lead"
 
 
 async def test_nothing_is_decided_before_everything_is_known(kube: FakeKube) -> None:

@@ -114,16 +114,18 @@ class Cluster:
         while True:
             await self._wait()
             self._following.want(self._wanted())
-            if self.is_leading and not self.missing:
+            if self._may_work:
                 await self._round()
+
+    @property
+    def _may_work(self) -> bool:
+        """That it may, or may no more, is news."""
+        return self.is_leading and not self.missing
 
     async def _wait(self) -> None:
         """For news, for the time to try again, or for the moment at which the time makes a difference."""
-        waits = [self._retry_seconds] if self._retry_seconds else []
-        if moment := self._rounds.changes_at:
-            waits.append(max(LATEST_SECONDS, (moment - datetime.now(UTC)).total_seconds()))
         try:
-            async with asyncio.timeout(min(waits, default=None)):
+            async with asyncio.timeout(min(self._waits(), default=None) if self._may_work else None):
                 await self._news.wait()
             async with asyncio.timeout(LATEST_SECONDS):
                 while self._news.is_set():
@@ -131,6 +133,12 @@ class Cluster:
                     await asyncio.sleep(SETTLE_SECONDS)
         except TimeoutError:
             pass
+
+    def _waits(self) -> Iterator[float]:
+        if self._retry_seconds:
+            yield self._retry_seconds
+        if moment := self._rounds.changes_at:
+            yield max(LATEST_SECONDS, (moment - datetime.now(UTC)).total_seconds())
 
     async def _round(self) -> None:
         """A round that fails is tried again; the world's failure and a bug of ours alike cost one."""

@@ -118,3 +118,14 @@ async def test_changes_are_told(rig: Rig) -> None:
     rig.kube.refuse = lambda verb, path: UnreachableError("gone")
     await rig.one.try_once()
     assert told == [True, False]
+
+
+async def test_a_lapse_while_it_is_renewed_is_told(rig: Rig) -> None:
+    """Who looked just then had to wait, and waits to be told."""
+    await rig.one.try_once()
+    told: list[bool] = []
+    rig.one.on_change = lambda: told.append(rig.one.is_held)
+    rig.pass_time(RENEW_SECONDS - 1)
+    rig.kube.before_write = lambda: rig.pass_time(2)
+    await rig.one.try_once()
+    assert told == [False, True]

@@ -67,6 +67,7 @@ class Lease:
         began = self.clock()
         try:
             if await self._is_ours():
+                self._tell()  # that it was not held for a moment, if so: somebody may have had to wait then
                 self._held_until = began + RENEW_SECONDS
             self._trouble = ""
         except ConflictError:
