@@ -1,12 +1,12 @@
 """What a round makes of a snapshot and of reports, and what it keeps for the next."""
 
+from dataclasses import replace
+
 from operator_rig import GATEWAY, OPTIONS, condition, contents_of, plan, report, resources_of, route, routing
 from varnish_gateway_common.document import digest
 from varnish_gateway_common.report import BrokenRule, Refusal
-from varnish_gateway_operator.resources.broken import broken_of
-from varnish_gateway_operator.resources.httproute import HTTPRoute
 from varnish_gateway_operator.snapshot import snapshot_of
-from varnish_gateway_operator.translate import GatewayPlan, Memory, translate
+from varnish_gateway_operator.translate import GatewayPlan, Memory, Plan, translate
 
 WEB = route("[{backendRefs: [{name: web, port: 80}]}]")
 KEY = ("default", "gw")
@@ -211,28 +211,20 @@ def test_gateways_of_a_cluster_may_have_one_port_each() -> None:
     assert list(translate(snapshot, {}, OPTIONS, Memory()).gateways) == [("default", "gw")]
 
 
-def test_what_a_route_is_told_of_a_gateway_that_cannot_be_read_stays() -> None:
-    """As long as it names it: after a restart of the operator nobody knows what such a Gateway was."""
-    theirs = {"controllerName": "example.com/theirs", "parentRef": {"name": "odd"}}
-    ours = {"controllerName": "varnish-software.com/gateway", "parentRef": {"name": "odd"}, "conditions": []}
-    manifest = GATEWAY.replace("name: gw", "name: odd").replace("port: 8080", "port: odd")
-    odd = next(each for each in contents_of(manifest) if each["kind"] == "Gateway")
-    odd["metadata"]["namespace"] = "default"
-    broken = broken_of(odd, "spec.listeners[0].port: ...")
-    assert broken
+def test_what_is_written_of_a_gateway_moves_no_route() -> None:
+    """Only what its users write does; what others wrote into its status stays all the same."""
 
-    def parents(*names: str, memory: Memory, is_broken: bool = True) -> list[str]:
-        refs = ", ".join(f"{{name: {name}}}" for name in names)
-        (content,) = contents_of(WEB.replace("{name: gw}", refs))
-        content["metadata"]["namespace"] = "default"
-        content["status"] = {"parents": [theirs, ours]}
-        found = [*resources_of(GATEWAY), HTTPRoute.model_validate(content)]
-        made = translate(snapshot_of(found, [broken] if is_broken else []), {}, OPTIONS, memory)
-        status = made.statuses["HTTPRoute", "default", "web"].status
-        return [f"{each['controllerName'].partition('.')[0]} {each['parentRef']['name']}" for each in status["parents"]]
+    snapshot, memory = snapshot_of(resources_of(GATEWAY + WEB)), Memory()
 
-    memory = Memory()
-    assert parents("odd", memory=memory) == ["example odd", "varnish-software odd"]
-    assert parents("odd", "gw", memory=memory) == ["example odd", "varnish-software odd", "varnish-software gw"]
-    assert parents("gw", memory=memory) == ["example odd", "varnish-software gw"]
-    assert parents("odd", memory=memory, is_broken=False) == ["example odd"]
+    def after(**fields: object) -> Plan:
+        changed = snapshot.gateways[KEY].model_copy(update=fields)
+        return translate(replace(snapshot, gateways={KEY: changed}), {}, OPTIONS, memory)
+
+    after()
+    before, theirs = memory.placed["default", "web"], {"type": "example.com/Theirs", "status": "True"}
+    found = after(status={"conditions": [theirs]})
+    assert theirs in found.statuses["Gateway", *KEY].status["conditions"]
+    assert memory.placed["default", "web"] is before
+    moved = after(spec=snapshot_of(resources_of(GATEWAY.replace("name: http,", "name: other,"))).gateways[KEY].spec)
+    assert [each.name for each in routing(moved).sockets[0].listeners] == ["other"]
+    assert memory.placed["default", "web"].standings[0][1].hosts == (("other", ""),)

@@ -1,11 +1,12 @@
 """Objects that cannot be read: what can be said of them all the same, and to whom."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from pydantic import ValidationError
 
 from varnish_gateway_operator.resources.base import Part, Resource, Unread
+from varnish_gateway_operator.resources.gateway import ParentGateway
 from varnish_gateway_operator.resources.httproute import ParentReference
 
 
@@ -13,19 +14,25 @@ class BrokenSpec(Part):
     """The little that is understood."""
 
     parent_refs: tuple[ParentReference, ...] = ()
+    parent_ref: ParentGateway | None = None
     gateway_class_name: str = ""
 
 
 class Broken(Resource):
-    """An HTTPRoute or a Gateway as it is now; what it was before may still be in effect."""
+    """An object of one of the `KINDS` as it is now; what it was before may still be in effect."""
 
     spec: BrokenSpec = BrokenSpec()
     status: Unread = None
     problem: str
     """Which fields, and what is wrong with them."""
 
+    @property
+    def gateway(self) -> tuple[str, str]:
+        """Of a ListenerSet: namespace and name of the Gateway that it names."""
+        return self.spec.parent_ref.key_from(self.namespace) if self.spec.parent_ref else ("", "")
 
-KINDS: Final = ("HTTPRoute", "Gateway")
+
+KINDS: Final = ("HTTPRoute", "Gateway", "ListenerSet", "GatewayClassParameters")
 
 
 def broken_of(content: Mapping[str, Any], problem: str) -> Broken | None:
@@ -34,8 +41,10 @@ def broken_of(content: Mapping[str, Any], problem: str) -> Broken | None:
         return None
     spec = content.get("spec")
     found = spec if isinstance(spec, dict) else {}
+    refs, ref = found.get("parentRefs"), found.get("parentRef")
     understood = {
-        "parentRefs": list(_parents(found.get("parentRefs"))),
+        "parentRefs": [each for each in refs if _fits(ParentReference, each)] if isinstance(refs, list) else [],
+        "parentRef": ref if _fits(ParentGateway, ref) else None,
         "gatewayClassName": str(found.get("gatewayClassName") or ""),
     }
     try:
@@ -44,10 +53,9 @@ def broken_of(content: Mapping[str, Any], problem: str) -> Broken | None:
         return None
 
 
-def _parents(refs: Any) -> Iterator[Any]:
-    for ref in refs if isinstance(refs, list) else ():
-        try:
-            ParentReference.model_validate(ref)
-        except ValidationError:
-            continue
-        yield ref
+def _fits(model: type[Part], content: Any) -> bool:
+    try:
+        model.model_validate(content)
+    except ValidationError:
+        return False
+    return True

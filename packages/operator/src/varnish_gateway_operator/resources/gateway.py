@@ -162,6 +162,11 @@ class ParentGateway(Part):
     name: ObjectName
     namespace: Namespace | None = None
 
+    def key_from(self, namespace: str) -> tuple[str, str]:
+        """Namespace and name of the Gateway, for an object of `namespace`; what is no Gateway has no such key."""
+        is_gateway = (self.group, self.kind) == ("gateway.networking.k8s.io", "Gateway")
+        return (self.namespace or namespace, self.name) if is_gateway else ("", "")
+
 
 class ListenerSetSpec(Part):
     parent_ref: ParentGateway
@@ -176,7 +181,4 @@ class ListenerSet(Resource):
 
     @property
     def gateway(self) -> tuple[str, str]:
-        """Namespace and name of the Gateway; what is no Gateway has no such key."""
-        ref = self.spec.parent_ref
-        is_gateway = (ref.group, ref.kind) == ("gateway.networking.k8s.io", "Gateway")
-        return (ref.namespace or self.namespace, ref.name) if is_gateway else ("", "")
+        return self.spec.parent_ref.key_from(self.namespace)

@@ -11,7 +11,7 @@ from varnish_gateway_operator.snapshot import Snapshot
 
 @dataclass(frozen=True)
 class ClassVerdict:
-    """A class of ours; `problem` says why its parameters cannot be had."""
+    """A class of ours; `problem` says why its parameters cannot be had, or not as they are now."""
 
     gateway_class: GatewayClass
     parameters: GatewayClassParameters | None = None
@@ -37,6 +37,13 @@ def _judge(gateway_class: GatewayClass, snapshot: Snapshot) -> ClassVerdict:
         )
     if ref.namespace:
         return ClassVerdict(gateway_class, problem="parametersRef: GatewayClassParameters have no namespace")
-    found = snapshot.parameters.get(("", ref.name))
-    problem = None if found else f"parametersRef: GatewayClassParameters {ref.name} does not exist"
-    return ClassVerdict(gateway_class, found, problem)
+    return ClassVerdict(gateway_class, snapshot.parameters.get(("", ref.name)), _problem_of(ref.name, snapshot))
+
+
+def _problem_of(name: str, snapshot: Snapshot) -> str | None:
+    """What cannot be read may be known all the same, as it was before."""
+    subject = f"parametersRef: {GatewayClassParameters.__name__} {name}"
+    for each in snapshot.broken:
+        if (each.kind, each.name) == (GatewayClassParameters.__name__, name):
+            return f"{subject}: {each.problem}"
+    return None if ("", name) in snapshot.parameters else f"{subject} does not exist"

@@ -4,8 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from varnish_gateway_operator.resources.base import Resource
+from varnish_gateway_operator.resources.broken import Broken
 from varnish_gateway_operator.resources.gateway import Gateway
 from varnish_gateway_operator.resources.httproute import HTTPRoute
+from varnish_gateway_operator.resources.parameters import GatewayClassParameters
 from varnish_gateway_operator.snapshot import Key, Snapshot
 from varnish_gateway_operator.translate.attach import Parent, Places, parents_of, places_of
 from varnish_gateway_operator.translate.certificates import CertificateMemory
@@ -22,16 +24,24 @@ from varnish_gateway_operator.translate.status import ObjectStatus, UnreadPlaces
 
 
 @dataclass(frozen=True, eq=False)
-class Topology:
-    """Our classes and Gateways, and the namespaces' labels: all that decides where a route stands."""
+class Ground:
+    """All that decides where a route stands. Its places are of when it was laid: statuses in them are old."""
 
-    made_of: tuple[Resource, ...]
-    classes: Mapping[str, ClassVerdict]
-    gateways: Mapping[Key, GatewayVerdict]
+    made_of: tuple[object, ...]
     places: Places
     external_names: frozenset[Key]
     """Gateways whose classes permit Services of type ExternalName."""
     labels: Mapping[str, Labels]
+
+
+@dataclass(frozen=True, eq=False)
+class Topology:
+    """Our classes and Gateways, and what of them matters to routes."""
+
+    made_of: tuple[Resource, ...]
+    classes: Mapping[str, ClassVerdict]
+    gateways: Mapping[Key, GatewayVerdict]
+    ground: Ground
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -39,7 +49,7 @@ class PlacedRoute:
     """A route, compiled and attached."""
 
     route: HTTPRoute
-    topology: Topology
+    ground: Ground
     compiled: CompiledRoute
     has_external_names: bool
     parents: tuple[Parent, ...]
@@ -78,7 +88,7 @@ def place_routes(snapshot: Snapshot, options: Options, memory: Memory) -> tuple[
         memory.options, memory.topology, memory.placed, memory.statuses = options, None, {}, {}
     topology = _topology(snapshot, options, memory.topology)
     placed = {
-        key: _place(route, snapshot, options, topology, memory.placed.get(key))
+        key: _place(route, snapshot, options, topology.ground, memory.placed.get(key))
         for key, route in snapshot.http_routes.items()
     }
     memory.topology, memory.placed = topology, placed
@@ -92,16 +102,32 @@ def _topology(snapshot: Snapshot, options: Options, known: Topology | None) -> T
         *snapshot.listener_sets.values(),
         *snapshot.parameters.values(),
         *snapshot.namespaces.values(),
+        *(each for each in snapshot.broken if each.kind == GatewayClassParameters.__name__),
     )
     if known and known.made_of == made_of:
         return known
     classes = judge_classes(snapshot)
     ours = [gateway for gateway in snapshot.gateways.values() if _is_ours(gateway, classes)]
     labels = {namespace.name: namespace.metadata.labels for namespace in snapshot.namespaces.values()}
-    sets = tuple(snapshot.listener_sets.values())
-    gateways = judge(ours, sets, labels, shares_host=options.shares_host)
-    return Topology(
-        made_of, classes, gateways, places_of(gateways.values()), _with_external_names(ours, classes), labels
+    gateways = judge(ours, tuple(snapshot.listener_sets.values()), labels, shares_host=options.shares_host)
+    decisive = tuple(_decisive(each) for each in made_of if not isinstance(each, Broken))
+    if known and known.ground.made_of == decisive:
+        return Topology(made_of, classes, gateways, known.ground)  # with 10,000 routes to place it pays to look
+    places, external = places_of(gateways.values()), _with_external_names(ours, classes)
+    return Topology(made_of, classes, gateways, Ground(decisive, places, external, labels))
+
+
+def _decisive(resource: Resource) -> tuple[object, ...]:
+    """What of an object can make a difference to where routes stand: no status, and not who wrote what when."""
+    found = resource.metadata
+    is_leaving = found.deletion_timestamp is not None
+    return (
+        resource.kind,
+        resource.key,
+        found.creation_timestamp,
+        is_leaving,
+        found.labels,
+        getattr(resource, "spec", None),
     )
 
 
@@ -116,18 +142,18 @@ def _is_ours(gateway: Gateway, classes: Mapping[str, ClassVerdict]) -> bool:
 
 
 def _place(
-    route: HTTPRoute, snapshot: Snapshot, options: Options, topology: Topology, known: PlacedRoute | None
+    route: HTTPRoute, snapshot: Snapshot, options: Options, ground: Ground, known: PlacedRoute | None
 ) -> PlacedRoute:
     is_same = known is not None and known.route.spec is route.spec and known.compiled.answers.still_hold(snapshot)
-    if known and is_same and known.topology is topology:
+    if known and is_same and known.ground is ground:
         return known if known.route is route else replace(known, route=route)
-    parents = parents_of(route, topology.places, topology.labels.get(route.namespace, {}))
-    external = options.has_external_names or all(parent.gateway in topology.external_names for parent in parents)
+    parents = parents_of(route, ground.places, ground.labels.get(route.namespace, {}))
+    external = options.has_external_names or all(parent.gateway in ground.external_names for parent in parents)
     if known and is_same and known.has_external_names == external:
         compiled = known.compiled
     else:
         compiled = compile_route(route, snapshot, has_external_names=external)
-    return PlacedRoute(route, topology, compiled, external, parents, _standings(compiled, parents))
+    return PlacedRoute(route, ground, compiled, external, parents, _standings(compiled, parents))
 
 
 def _standings(compiled: CompiledRoute, parents: tuple[Parent, ...]) -> tuple[tuple[Key, Standing], ...]:

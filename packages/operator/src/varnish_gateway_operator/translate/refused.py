@@ -6,6 +6,7 @@ from varnish_gateway_operator.resources.broken import Broken
 from varnish_gateway_operator.snapshot import Snapshot
 from varnish_gateway_operator.translate.attach import Parent, Places, named_places
 from varnish_gateway_operator.translate.conditions import not_accepted, not_programmed
+from varnish_gateway_operator.translate.set_status import CONDITIONS as SET_CONDITIONS
 from varnish_gateway_operator.translate.status import (
     GATEWAY_CONDITIONS,
     ObjectStatus,
@@ -27,7 +28,8 @@ def unread_places(snapshot: Snapshot, places: Places, classes: Collection[str]) 
         if each.kind == "Gateway" and ("Gateway", *each.key) not in places and not each.metadata.deletion_timestamp
         if each.spec.gateway_class_name in {*classes, ""}
     }
-    sets = {each.key for each in snapshot.listener_sets.values() if each.gateway in gateways}
+    good = {each.key for each in snapshot.listener_sets.values() if each.gateway in gateways}
+    sets = good | {each.key for each in snapshot.broken if each.gateway in gateways}
     return frozenset({("Gateway", *key) for key in gateways} | {("ListenerSet", *key) for key in sets})
 
 
@@ -37,7 +39,9 @@ def refused_statuses(
     """For those that concern a Gateway of ours. `classes`: ours."""
     for each in found:
         if each.kind == "Gateway" and each.spec.gateway_class_name in classes:
-            yield _gateway(each)
+            yield _status(each, GATEWAY_CONDITIONS)
+        elif each.kind == "ListenerSet" and {("Gateway", *each.gateway), ("ListenerSet", *each.key)} & places.keys():
+            yield _status(each, SET_CONDITIONS)
         elif each.kind == "HTTPRoute":
             refused = not_accepted("UnsupportedValue", each.problem)
             parents = [Parent(ref, place.gateway, refused, ()) for ref, place in named_places(each, places)]
@@ -45,7 +49,7 @@ def refused_statuses(
                 yield route_status(each, [(parent, [parent.accepted]) for parent in parents], unread)
 
 
-def _gateway(gateway: Broken) -> ObjectStatus:
-    """Of its listeners and addresses nothing is said anew."""
-    conditions = (not_accepted("Invalid", gateway.problem), not_programmed("Invalid", gateway.problem))
-    return ObjectStatus(gateway, {"conditions": merged(conditions, gateway, GATEWAY_CONDITIONS, gateway.status)})
+def _status(broken: Broken, types: Collection[str]) -> ObjectStatus:
+    """Of its listeners and addresses nothing is said anew. `types`: of the conditions that are ours."""
+    conditions = (not_accepted("Invalid", broken.problem), not_programmed("Invalid", broken.problem))
+    return ObjectStatus(broken, {"conditions": merged(conditions, broken, types, broken.status)})

@@ -87,7 +87,7 @@ def translate(
     """
     topology, placed = place_routes(snapshot, options, memory)
     standings = _standings(placed)
-    unread = unread_places(snapshot, topology.places, topology.classes)
+    unread = unread_places(snapshot, topology.ground.places, topology.classes)
     routes = _route_statuses(placed, broken_rules(reports), unread, memory)
     attached = _attached(routes)
     features = SUPPORTED if options.cluster else ()
@@ -110,7 +110,7 @@ def translate(
     statuses += [each.status for each in routes.values() if each.placed.parents or has_own_entry(each.placed.route)]
     statuses += caching_statuses(snapshot)
     # In place of those from before.
-    statuses += refused_statuses(snapshot.broken, topology.places, topology.classes, unread)
+    statuses += refused_statuses(snapshot.broken, topology.ground.places, topology.classes, unread)
     return Plan(
         gateways, {status_key(each.resource): each for each in statuses}, min(filter(None, moments), default=None)
     )
