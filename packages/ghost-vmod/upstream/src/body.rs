@@ -9,7 +9,7 @@ use crate::{
     error::{Error, Stage},
     head::{Extent, Head},
     inbox::Inbox,
-    transport::{Connect, Transport, Wait},
+    transport::{Client, Connect, Transport, Wait},
     upstream::Upstream,
 };
 
@@ -120,8 +120,8 @@ impl<C: Connect> Body<C> {
         }
     }
 
-    pub fn next_piece(&mut self) -> Result<Piece<'_>, Error> {
-        match self.pull() {
+    pub fn next_piece(&mut self, client: Option<&dyn Client>) -> Result<Piece<'_>, Error> {
+        match self.pull(client) {
             Ok((start, length)) => {
                 let is_last = matches!(self.rest, Rest::Nothing);
                 Ok(Piece { bytes: self.inbox.at(start, length), is_last })
@@ -145,7 +145,7 @@ impl<C: Connect> Body<C> {
             if let (Rest::Length(left), true) = (&self.rest, self.inbox.is_empty()) {
                 return self.read_directly(*left, room);
             }
-            let (start, length) = self.pull()?;
+            let (start, length) = self.pull(None)?;
             self.left_over = start..start + length;
         }
         let bytes = room.len().min(self.left_over.len());
@@ -156,7 +156,7 @@ impl<C: Connect> Body<C> {
 
     /// From the network, past the inbox, when `left` bytes of a body are.
     fn read_directly(&mut self, left: u64, room: &mut [u8]) -> Result<usize, Error> {
-        let wait = self.clock.wait(self.clock.deadlines.between_bytes)?;
+        let wait = self.clock.wait(self.clock.deadlines.between_bytes, None)?;
         let bytes = usize::try_from(left).map_or(room.len(), |left| left.min(room.len()));
         let connection = self.connection.as_mut().ok_or(Error::Closed)?;
         let outcome = connection.transport.read(&mut room[..bytes], wait);
@@ -172,7 +172,7 @@ impl<C: Connect> Body<C> {
     }
 
     /// Where the next bytes lie; none at the end.
-    fn pull(&mut self) -> Result<(usize, usize), Error> {
+    fn pull(&mut self, client: Option<&dyn Client>) -> Result<(usize, usize), Error> {
         loop {
             if !self.inbox.is_empty()
                 && let Some(found) = self.take()?
@@ -184,7 +184,7 @@ impl<C: Connect> Body<C> {
                 Rest::Lost(error) => return Err(error),
                 _ => {}
             }
-            let wait = self.clock.wait(self.clock.deadlines.between_bytes)?;
+            let wait = self.clock.wait(self.clock.deadlines.between_bytes, client)?;
             if self.read(wait)? == 0 {
                 if !matches!(self.rest, Rest::UntilClosed) {
                     return Err(Error::Closed);
@@ -217,7 +217,7 @@ impl<C: Connect> Body<C> {
         Ok((length > 0 || is_done).then_some((start, length)))
     }
 
-    fn read(&mut self, wait: Wait) -> Result<usize, Error> {
+    fn read(&mut self, wait: Wait<'_>) -> Result<usize, Error> {
         let connection = self.connection.as_mut().ok_or(Error::Closed)?;
         let outcome = self.inbox.fill(&mut connection.transport, wait);
         outcome.map_err(|error| self.failure(&error))

@@ -36,11 +36,13 @@ pub struct Counters {
     pub broken: Counter,
     /// Failures of the client's own body.
     pub upload_failed: Counter,
+    /// Exchanges that were given up because the client had gone.
+    pub abandoned: Counter,
 }
 
 impl Counters {
     /// Names and values.
-    pub fn all(&self) -> [(&'static str, u64); 11] {
+    pub fn all(&self) -> [(&'static str, u64); 12] {
         [
             ("opened", self.opened.get()),
             ("closed", self.closed.get()),
@@ -53,6 +55,7 @@ impl Counters {
             ("malformed", self.malformed.get()),
             ("broken", self.broken.get()),
             ("upload_failed", self.upload_failed.get()),
+            ("abandoned", self.abandoned.get()),
         ]
     }
 
@@ -64,6 +67,7 @@ impl Counters {
             Error::Malformed(_) => self.malformed.add(),
             Error::Closed | Error::Broken(_) => self.broken.add(),
             Error::Upload => self.upload_failed.add(),
+            Error::Gone => self.abandoned.add(),
         }
         error
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::{
     error::{Error, Stage},
-    transport::Wait,
+    transport::{Client, Wait},
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,8 +49,8 @@ impl Clock {
         }
     }
 
-    pub fn wait(&self, of_step: Duration) -> Result<Wait, Error> {
-        self.patience(of_step).map(Wait::For)
+    pub fn wait<'a>(&self, of_step: Duration, client: Option<&'a dyn Client>) -> Result<Wait<'a>, Error> {
+        self.patience(of_step).map(|patience| Wait::For(patience, client))
     }
 
     /// What a step that ran out of patience was stopped by.

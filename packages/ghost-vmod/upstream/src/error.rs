@@ -20,6 +20,7 @@ pub enum Stage {
 ///   502 Malformed            the answer has no meaning, or more than one
 ///   502 Broken               reading or writing failed
 ///   400 Upload               the client's own body ended early or broke
+///   499 Gone                 the client has gone; nobody reads it but the log
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
@@ -29,12 +30,14 @@ pub enum Error {
     Malformed(&'static str),
     Broken(io::ErrorKind),
     Upload,
+    Gone,
 }
 
 impl Error {
     pub fn status(self) -> u16 {
         match self {
             Self::Upload => 400,
+            Self::Gone => 499,
             Self::Closed | Self::Malformed(_) | Self::Broken(_) => 502,
             Self::Connect(_) => 503,
             Self::Timeout(_) => 504,
@@ -46,6 +49,7 @@ impl Error {
         match error.kind() {
             // rustls says so of an end without a goodbye.
             io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Self::Closed,
+            io::ErrorKind::ConnectionAborted => Self::Gone,
             kind => Self::Broken(kind),
         }
     }
@@ -64,6 +68,7 @@ impl fmt::Display for Error {
             Self::Malformed(reason) => write!(formatter, "malformed answer: {reason}"),
             Self::Broken(kind) => write!(formatter, "connection failed: {kind}"),
             Self::Upload => formatter.write_str("the client's body ended early"),
+            Self::Gone => formatter.write_str("the client has gone"),
         }
     }
 }

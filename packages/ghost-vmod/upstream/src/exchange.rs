@@ -15,7 +15,7 @@ use crate::{
     inbox::Inbox,
     request::{Framing, RequestHead},
     response::Response,
-    transport::{Connect, Transport, Wait, Written},
+    transport::{Client, Connect, Transport, Written},
     upstream::Upstream,
 };
 
@@ -38,6 +38,11 @@ pub trait Sink {
 
 /// Somebody who is told how an exchange goes on; a request that is sent again begins again here, too.
 pub trait Watch<T> {
+    /// Whom the answer is for: no answer is waited for longer than it is there. None: nobody knows, or many wait.
+    fn client(&self) -> Option<&dyn Client> {
+        None
+    }
+
     fn connected(&mut self, _: &T, _is_reused: bool) {}
 
     /// As much as was sent of the head and of the body.
@@ -105,7 +110,7 @@ impl<C: Connect> Upstream<C> {
         let mut attempt = Attempt::new(connection, request, *clock);
         let outcome = attempt.send(upload);
         watch.sent(if attempt.has_begun { request.bytes().len() } else { 0 }, attempt.sent);
-        match outcome.and_then(|()| attempt.answer()) {
+        match outcome.and_then(|()| attempt.answer(watch.client())) {
             Ok(mut head) => {
                 head.is_persistent &= !request.is_last;
                 Ok(Response::new(self, attempt.connection, attempt.inbox, head, attempt.is_cut, attempt.clock))
@@ -204,7 +209,7 @@ impl<'a, T: Transport> Attempt<'a, T> {
     /// The peer stopped reading and says something: an interim answer, or the answer.
     fn listen(&mut self) -> Result<(), Error> {
         self.until = Instant::now() + self.clock.deadlines.first_byte;
-        let head = self.hear()?;
+        let head = self.hear(None)?;
         if !head.is_interim() {
             self.early = Some(head);
             self.is_cut = true;
@@ -212,13 +217,13 @@ impl<'a, T: Transport> Attempt<'a, T> {
         Ok(())
     }
 
-    fn answer(&mut self) -> Result<Head, Error> {
+    fn answer(&mut self, client: Option<&dyn Client>) -> Result<Head, Error> {
         if let Some(head) = self.early.take() {
             return Ok(head);
         }
         self.until = Instant::now() + self.clock.deadlines.first_byte;
         loop {
-            let head = self.hear()?;
+            let head = self.hear(client)?;
             if !head.is_interim() {
                 return Ok(head);
             }
@@ -226,7 +231,7 @@ impl<'a, T: Transport> Attempt<'a, T> {
     }
 
     /// The next head.
-    fn hear(&mut self) -> Result<Head, Error> {
+    fn hear(&mut self, client: Option<&dyn Client>) -> Result<Head, Error> {
         let mut known = 0;
         loop {
             if let Some(end) = head::end_of(self.inbox.unread(), known) {
@@ -239,11 +244,11 @@ impl<'a, T: Transport> Attempt<'a, T> {
             }
             // The end may be cut in two.
             known = unread.len().saturating_sub(2);
-            self.read()?;
+            self.read(client)?;
         }
     }
 
-    fn read(&mut self) -> Result<(), Error> {
+    fn read(&mut self, client: Option<&dyn Client>) -> Result<(), Error> {
         // The first wait is the whole patience, so that the kernel need not be told of another one each time.
         let left = if self.has_heard {
             self.until.saturating_duration_since(Instant::now())
@@ -253,7 +258,7 @@ impl<'a, T: Transport> Attempt<'a, T> {
         if left.is_zero() {
             return Err(self.clock.timeout(Stage::FirstByte));
         }
-        let wait = Wait::For(self.clock.patience(left)?);
+        let wait = self.clock.wait(left, client)?;
         match self.inbox.fill(&mut self.connection.transport, wait) {
             Ok(0) => Err(Error::Closed),
             Ok(_) => {

@@ -88,7 +88,7 @@ impl Inbox {
     }
 
     /// Reads more. What was used before is lost; there is room, since nothing unread fills the whole buffer.
-    pub fn fill(&mut self, transport: &mut impl Transport, wait: Wait) -> io::Result<usize> {
+    pub fn fill(&mut self, transport: &mut impl Transport, wait: Wait<'_>) -> io::Result<usize> {
         self.room.spans.clear();
         if self.is_empty() {
             (self.start, self.end) = (0, 0);

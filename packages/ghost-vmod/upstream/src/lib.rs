@@ -44,5 +44,5 @@ pub use pool::PoolLimits;
 pub use request::{Framing, RequestHead, with_request_head};
 pub use response::Response;
 pub use tcp::{Tcp, TcpConnect};
-pub use transport::{Connect, Transport, Wait, Written};
+pub use transport::{Client, Connect, Transport, Wait, Written};
 pub use upstream::{Upstream, Upstreams};

@@ -30,7 +30,7 @@ struct Numbered {
 }
 
 impl Transport for Numbered {
-    fn read(&mut self, _: &mut [u8], _: Wait) -> io::Result<usize> {
+    fn read(&mut self, _: &mut [u8], _: Wait<'_>) -> io::Result<usize> {
         Ok(0)
     }
 

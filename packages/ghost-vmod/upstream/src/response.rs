@@ -9,7 +9,7 @@ use crate::{
     error::Error,
     head::{Extent, Head},
     inbox::Inbox,
-    transport::Connect,
+    transport::{Client, Connect},
     upstream::Upstream,
 };
 
@@ -99,7 +99,12 @@ impl<C: Connect> Response<C> {
 
     /// The next piece of the body. After an error there is nothing more.
     pub fn next_piece(&mut self) -> Result<Piece<'_>, Error> {
-        self.body.next_piece()
+        self.body.next_piece(None)
+    }
+
+    /// As `next_piece`, for as long as the client is there.
+    pub fn next_piece_for(&mut self, client: &dyn Client) -> Result<Piece<'_>, Error> {
+        self.body.next_piece(Some(client))
     }
 
     /// As `next_piece`, into a room that is not empty; what comes from the network later goes straight there. At least

@@ -32,7 +32,7 @@ impl Scripted {
 }
 
 impl Transport for Scripted {
-    fn read(&mut self, buffer: &mut [u8], _: Wait) -> io::Result<usize> {
+    fn read(&mut self, buffer: &mut [u8], _: Wait<'_>) -> io::Result<usize> {
         match self.lines.front_mut() {
             None => Ok(0),
             Some(Line::Stalls) => Err(io::ErrorKind::TimedOut.into()),

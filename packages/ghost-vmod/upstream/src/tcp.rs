@@ -1,9 +1,10 @@
-//! TCP: a blocking socket. Deadlines of reads are the kernel's, so that an ordinary answer costs one call.
+//! TCP: a blocking socket. An ordinary answer costs one call: the kernel waits for a moment, and only who waits for longer
+//! than that has a look at the clock, and at the client.
 
 use std::{
     io::{self, IoSlice, Read},
     net::{SocketAddr, TcpStream},
-    os::fd::{AsRawFd, RawFd},
+    os::fd::{AsFd, AsRawFd, RawFd},
     time::{Duration, Instant},
 };
 
@@ -13,7 +14,13 @@ use rustix::{
     net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, sendmsg},
 };
 
-use crate::transport::{Connect, Transport, Wait, Written};
+use crate::transport::{Client, Connect, Transport, Wait, Written};
+
+/// How long a read leaves it to the kernel. The same each time, whatever the deadlines are, so that the kernel is told
+/// once a connection.
+const MOMENT: Duration = Duration::from_secs(1);
+/// The client's connection cannot carry anything any more.
+const BROKEN: PollFlags = PollFlags::HUP.union(PollFlags::ERR).union(PollFlags::NVAL);
 
 #[derive(Debug)]
 pub struct Tcp {
@@ -34,7 +41,23 @@ impl Tcp {
         self.local
     }
 
-    fn read_in_time(&mut self, buffer: &mut [u8], patience: Duration) -> io::Result<usize> {
+    fn read_in_time(
+        &mut self,
+        buffer: &mut [u8],
+        patience: Duration,
+        client: Option<&dyn Client>,
+    ) -> io::Result<usize> {
+        let longer = patience.saturating_sub(MOMENT);
+        match self.read_in_a_moment(buffer, patience.min(MOMENT)) {
+            Err(error) if error.kind() == io::ErrorKind::TimedOut && !longer.is_zero() => {
+                self.wait_until_readable(longer, client)?;
+                self.read_in_a_moment(buffer, MOMENT)
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn read_in_a_moment(&mut self, buffer: &mut [u8], patience: Duration) -> io::Result<usize> {
         // Zero would mean for ever.
         let patience = patience.max(Duration::from_millis(1));
         if self.read_patience != Some(patience) {
@@ -50,20 +73,48 @@ impl Tcp {
         }
     }
 
+    /// Until there is something to read, or nobody to read it for.
+    fn wait_until_readable(&self, patience: Duration, client: Option<&dyn Client>) -> io::Result<()> {
+        let until = Instant::now() + patience;
+        let peer = self.socket.as_fd();
+        let other = client.map_or(peer, |client| client.socket());
+        let mut news = PollFlags::RDHUP;
+        loop {
+            let mut asked = [PollFd::from_borrowed_fd(peer, PollFlags::IN), PollFd::from_borrowed_fd(other, news)];
+            wait_for(&mut asked, until)?;
+            if !asked[0].revents().is_empty() {
+                return Ok(());
+            }
+            if asked[1].revents().intersects(BROKEN) {
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
+            // Only that it sends nothing more, which is asked about once.
+            news = PollFlags::empty();
+            if let Some(client) = client {
+                client.probe();
+            }
+        }
+    }
+
     /// Whether it can be written to; if not, it can be read from.
     fn wait_until_writable(&self, patience: Duration) -> io::Result<bool> {
-        let until = Instant::now() + patience;
-        loop {
-            let left = until.saturating_duration_since(Instant::now());
-            let timeout = Timespec::try_from(left).map_err(|_| io::ErrorKind::InvalidInput)?;
-            let mut asked = [PollFd::new(&self.socket, PollFlags::IN | PollFlags::OUT)];
-            match poll(&mut asked, Some(&timeout)) {
-                Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
-                // An error or a hangup is what the next write tells about.
-                Ok(_) => return Ok(asked[0].revents() != PollFlags::IN),
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
+        let mut asked = [PollFd::new(&self.socket, PollFlags::IN | PollFlags::OUT)];
+        wait_for(&mut asked, Instant::now() + patience)?;
+        // An error or a hangup is what the next write tells about.
+        Ok(asked[0].revents() != PollFlags::IN)
+    }
+}
+
+/// Until something of what is asked for is so.
+fn wait_for(asked: &mut [PollFd<'_>], until: Instant) -> io::Result<()> {
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let timeout = Timespec::try_from(left).map_err(|_| io::ErrorKind::InvalidInput)?;
+        match poll(asked, Some(&timeout)) {
+            Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
+            Ok(_) => return Ok(()),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
         }
     }
 }
@@ -75,9 +126,9 @@ impl AsRawFd for Tcp {
 }
 
 impl Transport for Tcp {
-    fn read(&mut self, buffer: &mut [u8], wait: Wait) -> io::Result<usize> {
+    fn read(&mut self, buffer: &mut [u8], wait: Wait<'_>) -> io::Result<usize> {
         match wait {
-            Wait::For(patience) => self.read_in_time(buffer, patience),
+            Wait::For(patience, client) => self.read_in_time(buffer, patience, client),
             Wait::Not => Ok(recv(&self.socket, buffer, RecvFlags::DONTWAIT)?.1),
         }
     }

@@ -3,14 +3,26 @@
 use std::{
     io::{self, IoSlice},
     net::SocketAddr,
+    os::fd::BorrowedFd,
     time::Duration,
 };
 
-/// How long a read may take. `For` ends as `TimedOut`, `Not` as `WouldBlock`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wait {
+/// How long a read may take. `Not` ends as `WouldBlock`, `For` as `TimedOut`, or as `ConnectionAborted` when whoever the
+/// answer is for has gone.
+#[derive(Clone, Copy)]
+pub enum Wait<'a> {
     Not,
-    For(Duration),
+    For(Duration, Option<&'a dyn Client>),
+}
+
+/// Whoever an answer is for.
+pub trait Client {
+    /// Where it is connected, and sends nothing of interest now.
+    fn socket(&self) -> BorrowedFd<'_>;
+
+    /// It sends nothing more: it has gone, or has only said all that it had to say. Whatever is done here shows in time
+    /// which of them, since the connection of a client that has gone breaks when something is sent to it.
+    fn probe(&self) {}
 }
 
 /// What a write came to.
@@ -25,7 +37,7 @@ pub enum Written {
 /// A connection that bytes can be read from and written to: TCP, or TLS over it.
 pub trait Transport: Send {
     /// Some bytes; 0 at a clean end only.
-    fn read(&mut self, buffer: &mut [u8], wait: Wait) -> io::Result<usize>;
+    fn read(&mut self, buffer: &mut [u8], wait: Wait<'_>) -> io::Result<usize>;
 
     /// Writes some of the parts, which are not all empty; `TimedOut` when none was taken in time.
     fn write(&mut self, parts: &[IoSlice<'_>], patience: Duration) -> io::Result<Written>;

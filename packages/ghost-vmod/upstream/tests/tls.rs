@@ -25,7 +25,7 @@ struct Tls {
 /// The transport as rustls wants it.
 struct Socket<'a> {
     tcp: &'a mut Tcp,
-    wait: Wait,
+    wait: Wait<'a>,
     patience: Duration,
 }
 
@@ -49,7 +49,7 @@ impl Write for Socket<'_> {
 }
 
 impl Transport for Tls {
-    fn read(&mut self, buffer: &mut [u8], wait: Wait) -> io::Result<usize> {
+    fn read(&mut self, buffer: &mut [u8], wait: Wait<'_>) -> io::Result<usize> {
         loop {
             match self.session.reader().read(buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -84,7 +84,7 @@ impl Connect for TlsConnect {
         let name = ServerName::try_from("a.test").map_err(io::Error::other)?;
         let session = ClientConnection::new(Arc::clone(&self.0), name).map_err(io::Error::other)?;
         let mut tls = Tls { session, tcp: TcpConnect.connect(address, patience)? };
-        let mut socket = Socket { tcp: &mut tls.tcp, wait: Wait::For(patience), patience };
+        let mut socket = Socket { tcp: &mut tls.tcp, wait: Wait::For(patience, None), patience };
         while tls.session.is_handshaking() {
             tls.session.complete_io(&mut socket)?;
         }

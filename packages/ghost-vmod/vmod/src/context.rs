@@ -78,6 +78,11 @@ impl<'a> Context<'a> {
         unsafe { (*self.raw).req.as_ref().is_some_and(|request| request.esi_level == 0) }
     }
 
+    /// The client's connection and what Varnish knows of it; null where there is none.
+    pub fn session(self) -> *const ffi::sess {
+        unsafe { (*self.raw).sp }
+    }
+
     /// How often the request began again.
     pub fn restarts(self) -> u32 {
         unsafe { (*self.raw).req.as_ref().map_or(0, |request| request.restarts) }

@@ -33,6 +33,7 @@ mod timeouts;
 mod tunnel;
 mod upstreams;
 mod varnish_abi;
+mod waiting;
 
 use std::{
     cell::RefCell,

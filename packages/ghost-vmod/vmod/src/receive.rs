@@ -18,6 +18,7 @@ use crate::{
     plan::Plan,
     table::Tables,
     task::{Routed, Task},
+    waiting::Reticent,
 };
 
 /// Answered when there is no configuration, or no room to work in.
@@ -54,7 +55,7 @@ fn receive_as(tables: &Tables, context: Context, received: Received) -> u16 {
     // Until there is a hint, Varnish's default holds: the preamble's backend that is none.
     let (Some(request), Some(task)) = (context.request(), context.task()) else { return UNAVAILABLE };
     // What a panic or a full workspace leaves behind.
-    *task = Task { answer: UNAVAILABLE, ..Task::default() };
+    *task = Task { answer: UNAVAILABLE, reticent: Reticent::of(context), ..Task::default() };
     let Ok(host) = normalise(context, request) else {
         tables.nowhere().hint(context);
         count(&COUNTS.malformed);

@@ -10,7 +10,7 @@ use std::{
 use ghost_core::{Rule, RuleId, endpoint::InFlight};
 use varnish::ffi::{self, vrt_ctx};
 
-use crate::{direct::Reply, director::Director, plan::Plan};
+use crate::{direct::Reply, director::Director, plan::Plan, waiting::Reticent};
 
 /// Lives in the task's workspace and is dropped with the task.
 #[derive(Default)]
@@ -25,6 +25,9 @@ pub struct Task {
     pub picked: Option<Picked>,
     /// What the backend of a direct pass answers.
     pub reply: Option<Reply>,
+    /// Only what is answered may be sent to the client.
+    #[expect(dead_code, reason = "it stands for the task")]
+    pub reticent: Option<Reticent>,
     /// The body of an internal answer.
     pub body: Option<String>,
 }

@@ -20,6 +20,7 @@ use crate::{
     },
     context::Context,
     panic_if_asked, timeouts, upstreams,
+    waiting::Waiting,
 };
 
 const FAILED: c_int = -1;
@@ -64,6 +65,16 @@ impl Fetch<'_> {
     pub fn account(self, count: impl FnOnce(&mut ffi::acct_bereq)) {
         // SAFETY: the fetch is live, and its thread is the one that is here.
         count(unsafe { &mut (*self.raw).acct });
+    }
+
+    /// Whoever waits for a pass, as it does until its answer has begun. Of a miss nobody knows who waits for it.
+    pub fn client(self) -> Option<Waiting> {
+        // SAFETY: the fetch is live, and holds its object and its session; the thread of a pass's client waits for the
+        // object, and its connection stays open meanwhile.
+        unsafe {
+            let is_pass = u32::from((*self.raw).fetch_objcore.as_ref()?.flags) & ffi::oc_flags_OC_F_PRIVATE != 0;
+            if is_pass { Waiting::of((*self.raw).sp) } else { None }
+        }
     }
 
     /// Whether VCL wants the request's body changed on its way, which only Varnish's own backends can.

@@ -6,18 +6,22 @@ use std::{
     os::fd::{AsRawFd, RawFd},
 };
 
-use ghost_upstream::{Error, Tcp, Watch};
+use ghost_upstream::{Client, Error, Tcp, Watch};
 use varnish::ffi::VslTag;
 
-use crate::backend::{
-    Endpoint,
-    fetch::{Answer, Fetch},
+use crate::{
+    backend::{
+        Endpoint,
+        fetch::{Answer, Fetch},
+    },
+    waiting::Waiting,
 };
 
 /// An exchange that is under way.
 pub struct Log<'a> {
     fetch: Fetch<'a>,
     endpoint: &'a Endpoint,
+    client: Option<Waiting>,
     /// None: there is no connection.
     socket: Option<RawFd>,
     /// What failed last is said.
@@ -26,7 +30,7 @@ pub struct Log<'a> {
 
 impl<'a> Log<'a> {
     pub fn new(fetch: Fetch<'a>, endpoint: &'a Endpoint) -> Self {
-        Self { fetch, endpoint, socket: None, told: None }
+        Self { fetch, endpoint, client: fetch.client(), socket: None, told: None }
     }
 
     /// -1 where there is no connection.
@@ -48,6 +52,10 @@ impl<'a> Log<'a> {
 }
 
 impl Watch<Tcp> for Log<'_> {
+    fn client(&self) -> Option<&dyn Client> {
+        self.client.as_ref().map(|client| client as &dyn Client)
+    }
+
     fn connected(&mut self, connection: &Tcp, is_reused: bool) {
         self.fetch.timestamp("Connected");
         let (socket, remote) = (connection.as_raw_fd(), self.endpoint.address);
@@ -91,6 +99,7 @@ fn reason(error: Error) -> &'static str {
         Error::Timeout(_) => "RX_TIMEOUT",
         Error::Malformed(_) => "RX_JUNK",
         Error::Closed => "RESP_CLOSE",
+        Error::Gone => "REM_CLOSE",
         Error::Connect(_) | Error::Broken(_) | Error::Upload => "TX_ERROR",
     }
 }

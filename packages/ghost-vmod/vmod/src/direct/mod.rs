@@ -26,6 +26,7 @@ use crate::{
     route::Route,
     task::Task,
     timeouts, upstreams,
+    waiting::Waiting,
 };
 use client_body::ClientBody;
 use outgoing::Outgoing;
@@ -42,6 +43,8 @@ pub struct Reply {
     response: Option<Response<TcpConnect>>,
     /// The backend's place in the rule.
     place: usize,
+    /// Whom it is for.
+    client: Waiting,
     /// Until the task is over.
     _in_flight: InFlight,
 }
@@ -81,7 +84,9 @@ fn exchange(context: Context, forward: &attempt::Forwarded, mut body: ClientBody
         Ok((place, endpoint)) => (place, InFlight::new(endpoint)),
         Err(status) => return (status, None),
     };
-    let Some(request) = context.request() else {
+    // SAFETY: this is the thread of the client's request, which has its connection until the task is over.
+    let client = unsafe { Waiting::of(context.session()) };
+    let (Some(request), Some(mut client)) = (context.request(), client) else {
         return (UNAVAILABLE, None);
     };
     let mut outgoing = Outgoing::new(request, body.framing(request));
@@ -90,11 +95,15 @@ fn exchange(context: Context, forward: &attempt::Forwarded, mut body: ClientBody
     count(&COUNTS.direct);
     let outcome = with_request_head(|head| {
         outgoing.write(context.transaction(), head);
-        upstreams::of(in_flight.address()).exchange(head, body.upload(), timeouts::of_parameters())
+        let (upstream, deadlines) = (upstreams::of(in_flight.address()), timeouts::of_parameters());
+        upstream.exchange_watched(head, body.upload(), deadlines, &mut client)
     });
     context.timestamp("Fetch");
     match outcome {
-        Ok(response) => (response.status(), Some(Reply { response: Some(response), place, _in_flight: in_flight })),
+        Ok(response) => {
+            let status = response.status();
+            (status, Some(Reply { response: Some(response), place, client, _in_flight: in_flight }))
+        }
         Err(error) => {
             context.log_fetch_error(&error);
             (error.status(), None)
