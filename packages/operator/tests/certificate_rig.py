@@ -6,26 +6,30 @@ from typing import Any, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
+Key = dsa.DSAPrivateKey | ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 Pair = tuple[bytes, bytes]
 
 NOW: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def pair(
-    *names: str, start: int = 2020, end: int = 2120, key: Key | None = None, form: PrivateFormat = PrivateFormat.PKCS8
+    *names: str,
+    start: int = 2020,
+    end: int = 2120,
+    key: Key | None = None,
+    form: PrivateFormat = PrivateFormat.PKCS8,
+    issuer: str = "test",
 ) -> Pair:
-    """`tls.crt` and `tls.key` of a self-signed certificate."""
+    """`tls.crt` and `tls.key` of a certificate that its own key has signed, whoever it says that did."""
     key = key or ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
     builder = (
         x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
+        .subject_name(_name("test"))
+        .issuer_name(_name(issuer))
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(datetime(start, 1, 1, tzinfo=UTC))
@@ -35,6 +39,10 @@ def pair(
         builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), False)
     certificate = builder.sign(key, None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256())
     return certificate.public_bytes(Encoding.PEM), key.private_bytes(Encoding.PEM, form, NoEncryption())
+
+
+def _name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
 def secret(name: str, content: Pair, *, namespace: str = "default") -> dict[str, Any]:

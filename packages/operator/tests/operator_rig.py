@@ -26,6 +26,8 @@ spec: {controllerName: varnish-software.com/gateway}
 ---
 """
 
+OWN_PARAMETERS: Final = "parametersRef: {group: gateway.varnish-software.com, kind: GatewayClassParameters, name: own}"
+
 GATEWAY: Final = (
     CLASS
     + """

@@ -62,6 +62,30 @@ def test_two_without_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert "is not a folder" in capsys.readouterr().err
 
 
+def test_one_when_nothing_can_be_written(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("a file")
+    found = run("translate", folder, "--out", tmp_path / "out")
+    assert found.returncode == 1
+    assert json.loads(found.stderr.splitlines()[-1])["level"] == "error"
+
+
+@pytest.mark.parametrize("address", ["8080", ":", ":0", ":65536", ":http"])
+def test_two_for_an_address_without_a_port(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["run", "--gateway-image", "x", "--web", address])
+    assert left.value.code == 2
+    assert "is not like :8080 or 127.0.0.1:8080" in capsys.readouterr().err
+
+
+def test_one_without_a_cluster(tmp_path: Path) -> None:
+    environment = {**os.environ, "KUBECONFIG": str(tmp_path / "none")}
+    environment.pop("KUBERNETES_SERVICE_HOST", None)
+    command = [*COMMAND, "run", "--gateway-image", "x", "--web", "[::1]:8080"]
+    found = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+    assert found.returncode == 1
+    assert json.loads(found.stderr.splitlines()[-1])["level"] == "error"
+
+
 def test_says_its_version() -> None:
     assert run("--version").stdout == "0.1.0\n"
 

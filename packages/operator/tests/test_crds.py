@@ -128,6 +128,9 @@ def test_manifests_of_the_existing_project_are_accepted(text: str) -> None:
         (LOGGING, "extraArgs: [-q,", "extraArgs: [-cD, -q,", "a word of its own"),
         (LOGGING, "extraArgs: [-q,", "extraArgs: [-cqReqURL, -q,", "a word of its own"),
         (LOGGING, "extraArgs: [-q,", 'extraArgs: ["a\\nb", -q,', "control characters"),
+        (LOGGING, "thread_pools=4", '"a\\nb"', "control characters"),
+        (LOGGING, "resources: {", "extraVolumeMounts: [{name: run, mountPath: /x}]\n  resources: {", "gateway's own"),
+        (LOGGING, "resources: {", "extraInitContainers: [{name: gateway, image: x}]\n  resources: {", "gateway's own"),
         (LOGGING, "thread_pools=4", "-T0.0.0.0:6082", "set by the gateway itself"),
         (LOGGING, "thread_pools=4", "-dT0.0.0.0:6082", "a word of its own"),
     ],
@@ -150,6 +153,9 @@ def test_a_policy_is_told_that_it_has_no_effect() -> None:
     missing = plan(GATEWAY + POLICY.replace("name: gw", "name: none"))
     (entry,) = missing.statuses["VarnishCachePolicy", "default", "basic"].status["ancestors"]
     assert entry["conditions"][0]["reason"] == "TargetNotFound"
+    odd = plan(GATEWAY + POLICY.replace("kind: Gateway", "kind: GRPCRoute"))
+    (entry,) = odd.statuses["VarnishCachePolicy", "default", "basic"].status["ancestors"]
+    assert entry["conditions"][0]["reason"] == "Invalid"
     status = found.statuses["VarnishCacheInvalidation", "default", "gone"].status
     assert status == {"phase": "Pending", "message": "invalidations are not carried out by this version"}
     assert condition(found, "Gateway", "gw", "Accepted")

@@ -17,12 +17,13 @@ from varnish_gateway_common.certificates import Certificates
 from varnish_gateway_common.document import digest
 from varnish_gateway_common.parts import RoutingParts, Secrets
 from varnish_gateway_common.pod import Pod
+from varnish_gateway_operator.resources.core import ConfigMap
 from varnish_gateway_operator.resources.gateway import Infrastructure
 from varnish_gateway_operator.resources.parameters import ParametersSpec
 from varnish_gateway_operator.snapshot import snapshot_of
 from varnish_gateway_operator.translate import GatewayPlan, Memory, Plan, Reports, translate
 from varnish_gateway_operator.translate.objects.addresses import Request
-from varnish_gateway_operator.translate.objects.config_maps import LARGEST_ROUTING, MOST_PARTS
+from varnish_gateway_operator.translate.objects.config_maps import LARGEST_ROUTING, MOST_PARTS, before_in
 from varnish_gateway_operator.translate.objects.owned import objects_of
 from varnish_gateway_operator.translate.objects.pod import INFRA_HASH
 from varnish_gateway_operator.translate.objects.shape import Before, ClusterOptions, Owned, Wanted
@@ -167,6 +168,15 @@ def test_the_last_good_vcl_is_what_a_pod_confirmed() -> None:
     assert vcl_keys(vcl="new", before=before, confirmed=confirmed)["main.last-good.vcl"] == "old"
     before = Before(vcl="broken", last_good_vcl="old")
     assert vcl_keys(vcl="broken", before=before)["main.last-good.vcl"] == "old"
+
+
+def test_a_large_vcl_is_compressed_and_read_again() -> None:
+    large = "# " + "x" * 200_000
+    base = found(objects_of(wanted(vcl=large)).owned, "ConfigMap")
+    assert "main.vcl" not in base["data"]
+    for content, before in ((base["binaryData"]["main.vcl"], large), ("bm90IGd6aXA=", None)):
+        spoilt = {**base, "binaryData": {"main.vcl": content}}
+        assert before_in(ConfigMap.model_validate(spoilt)).vcl == before
 
 
 def test_a_vcl_that_cannot_be_had_leaves_the_one_that_is_there() -> None:

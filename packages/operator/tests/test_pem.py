@@ -6,7 +6,8 @@ import re
 from contextlib import suppress
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from certificate_rig import pair
@@ -80,11 +81,23 @@ OTHER = pair("b.test")
         (GOOD[0], GOOD[1] + b"x" * 1_000_000, "larger"),
         (*pair("a", key=rsa.generate_private_key(65537, 1024)), "1024 bits"),
         (*pair("a", key=ec.generate_private_key(ec.SECP256K1())), "secp256k1"),
+        (*pair("a", key=dsa.generate_private_key(1024)), "neither RSA, nor ECDSA, nor Ed25519"),
     ],
 )
 def test_refuses(chain: bytes, key: bytes, message: str) -> None:
     with pytest.raises(InvalidCertificateError, match=re.escape(message)):
         read_pair(chain, key)
+
+
+def test_refuses_a_digest_that_clients_refuse() -> None:
+    """In a certificate that somebody else signed, or so it says: nothing here signs with SHA-1 any more."""
+    chain, key = pair("a.test", key=RSA, issuer="other")
+    content = x509.load_pem_x509_certificate(chain).public_bytes(Encoding.DER)
+    sha256, sha1 = (bytes.fromhex(f"2a864886f70d0101{last}") for last in ("0b", "05"))
+    assert content.count(sha256) == 2
+    text = base64.encodebytes(content.replace(sha256, sha1))
+    with pytest.raises(InvalidCertificateError, match=r"certificate 1 of tls\.crt is signed by way of sha1"):
+        read_pair(b"-----BEGIN CERTIFICATE-----\n" + text + b"-----END CERTIFICATE-----\n", key)
 
 
 @pytest.mark.parametrize("kind", [(GOOD), pair("a.test", key=RSA)], ids=["ec", "rsa"])

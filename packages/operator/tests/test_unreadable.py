@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import pytest
 
-from operator_rig import CLASS, GATEWAY, OPTIONS, condition, contents_of, resources_of, route, routing
+from operator_rig import CLASS, GATEWAY, OPTIONS, OWN_PARAMETERS, condition, contents_of, resources_of, route, routing
 from varnish_gateway_operator.resources.broken import Broken, broken_of
 from varnish_gateway_operator.resources.httproute import HTTPRoute
 from varnish_gateway_operator.resources.parse import InvalidObjectError, kind_of, parse
@@ -37,11 +37,7 @@ spec: {clientAddress: {trustedNetworks: [10.0.0.0/8]}}
 WITH_SETS: Final = GATEWAY.replace(
     "gatewayClassName: varnish", "gatewayClassName: varnish\n  allowedListeners: {namespaces: {from: Same}}"
 )
-WITH_PARAMETERS: Final = GATEWAY.replace(
-    "controllerName: varnish-software.com/gateway",
-    "controllerName: varnish-software.com/gateway, "
-    "parametersRef: {group: gateway.varnish-software.com, kind: GatewayClassParameters, name: own}",
-)
+WITH_PARAMETERS: Final = GATEWAY.replace("/gateway}", "/gateway, " + OWN_PARAMETERS + "}")
 
 
 def broken(manifest: str, *was_and_is: tuple[str, str], **fields: Any) -> Broken:
@@ -106,6 +102,18 @@ def test_a_set_is_told_and_its_last_good_listeners_serve() -> None:
     assert told["example.com/Theirs"] == THEIRS
     assert "listeners" not in found.statuses["ListenerSet", "default", "more"].status, "they stay as they are"
     assert [socket.port for socket in routing(found).sockets] == [8080, 8081]
+
+
+def test_a_set_is_not_accepted_with_a_gateway_whose_parameters_cannot_be_had() -> None:
+    with_sets = WITH_SETS.replace("/gateway}", "/gateway, " + OWN_PARAMETERS + "}")
+    found = conditions(made(with_sets + SET, broken(PARAMETERS, ("10.0.0.0/8", "10.0.0.1/8"))))
+    assert [found[each]["reason"] for each in ("Accepted", "Programmed")] == ["ParentNotAccepted"] * 2
+
+
+def test_of_others_and_of_what_has_no_name_nothing_can_be_said() -> None:
+    content = contents_of(WEB)[0]
+    assert broken_of({**content, "kind": "Service"}, "spec: ...") is None
+    assert broken_of({**content, "metadata": {"name": ["odd"]}}, "metadata.name: ...") is None
 
 
 def test_a_set_that_was_never_good_costs_itself() -> None:

@@ -1,6 +1,7 @@
 """Who may write: one operator at a time, and none that cannot be sure."""
 
 import pytest
+from structlog.testing import capture_logs
 
 from fake_kube import FakeKube
 from varnish_gateway_common.kube.api import KubeError, UnreachableError
@@ -129,3 +130,12 @@ async def test_a_lapse_while_it_is_renewed_is_told(rig: Rig) -> None:
     rig.kube.before_write = lambda: rig.pass_time(2)
     await rig.one.try_once()
     assert told == [False, True]
+
+
+async def test_who_cannot_give_it_back_leaves_all_the_same(rig: Rig) -> None:
+    await rig.one.try_once()
+    rig.kube.refuse = lambda verb, path: UnreachableError("gone")
+    with capture_logs() as logs:
+        await rig.one.release()
+    assert not rig.one.is_held
+    assert "others have to wait" in str(logs[-1]["event"])

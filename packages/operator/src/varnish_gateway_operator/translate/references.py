@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, TypeVar
 
 from varnish_gateway_operator.resources.base import Resource
-from varnish_gateway_operator.resources.core import ConfigMap, Secret, Service
+from varnish_gateway_operator.resources.core import Secret, Service
 from varnish_gateway_operator.resources.grants import ReferenceGrant
 from varnish_gateway_operator.resources.parse import GATEWAY_API
 from varnish_gateway_operator.snapshot import Snapshot
@@ -90,8 +90,6 @@ def _find(snapshot: Snapshot, kind: str, namespace: str, name: str) -> Resource 
         return snapshot.services.get((namespace, name))
     if kind == Secret.__name__:
         return snapshot.secrets.get((namespace, name))
-    if kind == ConfigMap.__name__:
-        return snapshot.config_maps.get((namespace, name))
     return None
 
 
