@@ -1,6 +1,7 @@
-"""The loop: a signal is noticed at once whatever is under way, and endpoints are followed to the end."""
+"""The loop: a signal is noticed at once whatever is under way, endpoints are followed to the end, bugs cost a round."""
 
 import asyncio
+import socket
 import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -8,11 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from chaperone_rig import PATIENCE_SECONDS, Lines, Rig, Until, own_address, with_service
+from chaperone_rig import PATIENCE_SECONDS, Lines, Rig, Until, own_address, status_of, with_service
+from varnish_gateway_chaperone import app
 from varnish_gateway_chaperone.app import Chaperone, Options, compose
 from varnish_gateway_chaperone.inputs import Inputs
 from varnish_gateway_chaperone.report import ReportFile
+from varnish_gateway_chaperone.rounds import Rounds
 from varnish_gateway_chaperone.serving import DrainTimes
+from varnish_gateway_chaperone.supervisor.tree import Backoff
 
 
 class Feed:
@@ -51,6 +55,48 @@ async def test_a_signal_ends_the_start_of_a_varnishd(tmp_path: Path, lines: Line
     chaperone.leave()
     async with asyncio.timeout(PATIENCE_SECONDS):
         assert await running == 0
+
+
+async def test_a_bug_costs_one_round(
+    tmp_path: Path, lines: Lines, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds: list[Inputs] = []
+
+    async def round_(_: Rounds, inputs: Inputs) -> None:
+        rounds.append(inputs)
+        if len(rounds) == 1:
+            raise RuntimeError("a bug")
+
+    monkeypatch.setattr(Rounds, "round", round_)
+    monkeypatch.setattr(app, "BUG_SECONDS", 0.01)
+    options = Options(tmp_path / "run", own_address(), "127.0.0.1", 0, "varnishd")
+    chaperone = compose(options, Feed(Inputs()), ReportFile(tmp_path), lines.log)
+    running = asyncio.create_task(chaperone.run())
+    await until(lambda: len(rounds) == 2)
+    assert "a bug" in str(lines.said("a round failed"))
+    chaperone.leave()
+    assert await running == 0
+
+
+async def test_pages_are_served_once_their_port_is_free(
+    tmp_path: Path, lines: Lines, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "Backoff", lambda **_: Backoff(first_seconds=0.01))
+    address = own_address()
+    with socket.create_server((address, 0)) as taken:
+        port = taken.getsockname()[1]
+        chaperone = compose(
+            Options(tmp_path / "run", address, address, port, "varnishd"), Feed(), ReportFile(tmp_path), lines.log
+        )
+        running = asyncio.create_task(chaperone.run())
+        await until(lambda: lines.said("health and metrics are not served"))
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while (status := await status_of(address, port, "/healthz")) == 0:  # noqa: ASYNC110 - the world outside
+            await asyncio.sleep(0.01)
+    assert status == 200
+    assert await status_of(address, port, "/readyz") == 503
+    chaperone.leave()
+    assert await running == 0
 
 
 @pytest.mark.live

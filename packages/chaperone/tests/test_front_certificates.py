@@ -12,6 +12,7 @@ from certificate_authority import certificate, key_pem, pem
 from chaperone_rig import Rig
 from https_rig import A, B, HttpsLoad, context, curl, inputs, serial
 from varnish_gateway_chaperone.haproxy import runtime
+from varnish_gateway_chaperone.haproxy.runtime import HaproxyLostError, Runtime
 from varnish_gateway_chaperone.haproxy.vetting import Vetting
 from varnish_gateway_common.certificates import Entry
 
@@ -108,6 +109,51 @@ async def test_what_cannot_be_said_in_steps_is_a_reload(rig: Rig) -> None:
     await rig.serve(inputs(rig, A, a=pem("a.test", serial=13).replace(b"\n-----BEGIN PRIV", word + b"-----BEGIN PRIV")))
     assert serial(rig, "a.test") == 13, "a comment is not a command"
     assert (rig.front.reloads, rig.front.restarts) == (3, 0), [str(event) for event in rig.lines.events]
+
+
+class Committing:
+    """HAProxy's real runtime API, in which no certificate can be committed."""
+
+    def __init__(self, runtime: Runtime, outcome: str | HaproxyLostError) -> None:
+        self._runtime, self._outcome = runtime, outcome
+        self.ask_master = runtime.ask_master
+
+    async def ask(self, command: str, payload: str | None = None) -> str:
+        if not command.startswith("commit ssl cert"):
+            return await self._runtime.ask(command, payload)
+        if isinstance(self._outcome, HaproxyLostError):
+            raise self._outcome
+        return self._outcome
+
+
+async def test_what_haproxy_itself_refuses_costs_only_itself(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    await rig.serve(inputs(rig, A, B, a=pem("a.test", serial=11), b=pem("b.test", serial=21)))
+    haproxy = rig.front.haproxy
+    assert haproxy
+    refused = inputs(rig, A, B, a=pem("a.test", serial=12), b=pem("b.test", serial=21))
+    with monkeypatch.context() as patched:
+        patched.setattr(haproxy, "runtime", Committing(haproxy.runtime, "it is odd"))
+        await rig.rounds.round(refused)
+    assert "it is odd" in rig.refusals()["certificates"]
+    assert serial(rig, "a.test") == 11
+    await rig.rounds.round(refused)
+    assert serial(rig, "a.test") == 11, "it is not tried again"
+    await rig.serve(inputs(rig, A, B, a=pem("a.test", serial=13), b=pem("b.test", serial=22)))
+    assert [serial(rig, name) for name in ("a.test", "x.b.test")] == [13, 22]
+    assert rig.front.restarts == 0
+
+
+async def test_a_haproxy_that_is_lost_in_the_middle_of_a_change_is_replaced(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await rig.serve(inputs(rig, A, a=pem("a.test", serial=11)))
+    haproxy, given = rig.front.haproxy, inputs(rig, A, a=pem("a.test", serial=12))
+    assert haproxy
+    monkeypatch.setattr(haproxy, "runtime", Committing(haproxy.runtime, HaproxyLostError("connection reset")))
+    await rig.until(given, lambda: rig.front.restarts == 1)
+    await rig.serve(given)
+    assert serial(rig, "a.test") == 12
+    assert rig.lines.said("HAProxy does not answer and is killed")
 
 
 def bad_pems() -> dict[str, bytes]:

@@ -11,6 +11,7 @@ import pytest
 
 from chaperone_rig import Rig, get, status_of, with_service
 from varnish_gateway_chaperone.varnish import daemon
+from varnish_gateway_chaperone.varnish.cli import CliLostError
 
 pytestmark = pytest.mark.live
 
@@ -71,6 +72,22 @@ async def test_varnishd_hangs(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(daemon, "HANG_SECONDS", 10)
     await rig.serve(inputs)
     assert await status_of(rig.address) == 200
+    assert rig.lines.said("varnishd does not answer and is killed")
+
+
+async def test_a_varnishd_whose_cli_is_lost_is_replaced(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    await rig.serve(rig.inputs())
+    varnishd = rig.serving.varnishd
+    assert varnishd
+
+    async def lost(*_: str, **__: float) -> str:
+        raise CliLostError("the connection is closed")
+
+    monkeypatch.setattr(varnishd.cli, "command", lost)
+    await rig.rounds.round(rig.inputs("204"))
+    await rig.serve(rig.inputs("204"))
+    assert await status_of(rig.address) == 204
+    assert rig.serving.varnishd_restarts == 1
     assert rig.lines.said("varnishd does not answer and is killed")
 
 

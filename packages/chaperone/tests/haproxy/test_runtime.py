@@ -37,6 +37,38 @@ async def test_a_refused_certificate_leaves_nothing_behind() -> None:
     assert fake.told[-1] == f"del ssl cert {FILE}"
 
 
+class Saying(FakeRuntime):
+    """Answers one command so."""
+
+    def __init__(self, command: str, answer: str) -> None:
+        super().__init__()
+        self._command, self._answer = command, answer
+
+    async def ask(self, command: str, payload: str | None = None) -> str:
+        usual = await super().ask(command, payload)
+        return self._answer if command.startswith(self._command) else usual
+
+
+async def test_a_certificate_that_is_refused_at_the_last_moment_is_given_up() -> None:
+    """Else the next change would find an open transaction."""
+    fake = Saying("commit", "Can't commit")
+    with pytest.raises(HaproxyRefusedError, match="Can't commit"):
+        await set_certificate(fake, FILE, b"good")
+    assert fake.told[-1] == f"abort ssl cert {FILE}"
+
+
+@pytest.mark.parametrize("said", ["", "Unknown command"])
+async def test_a_change_that_is_not_confirmed_is_refused(said: str) -> None:
+    with pytest.raises(HaproxyRefusedError, match=said or "without a word"):
+        await runtime.attach(Saying("add ssl crt-list", said), Path("list"), "line")
+
+
+async def test_who_serves() -> None:
+    assert await runtime.worker(Saying("show info", "Name: HAProxy\nPid: 12")) == 12
+    with pytest.raises(HaproxyLostError, match="does not say who serves"):
+        await runtime.worker(Saying("show info", "Pid: none"))
+
+
 @pytest.mark.parametrize(
     "pem",
     [

@@ -196,18 +196,13 @@ class FakeRuntime:
 
     def __init__(self) -> None:
         self.told: list[str] = []
-        self.is_lost = False
 
     async def ask(self, command: str, payload: str | None = None) -> str:
-        if self.is_lost:
-            raise HaproxyLostError("HAProxy does not answer")
         self.told.append(command)
         if payload and "hostile" in payload:
             return "Can't load the payload"
         return "Transaction created; Success! New empty certificate store deleted Pid: 7"
 
     async def ask_master(self, command: str) -> str:
-        if self.is_lost:
-            raise HaproxyLostError("HAProxy does not answer")
         self.told.append(command)
         return "Success=1"

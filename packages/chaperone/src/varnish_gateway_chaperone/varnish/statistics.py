@@ -69,15 +69,3 @@ def live(counters: Counters, pool: Literal["sess", "req"]) -> int:
     """Client connections that varnishd holds, or requests that it works on."""
     start = f"MEMPOOL.{pool}"
     return sum(value for name, value in counters.items() if name.startswith(start) and name.endswith(".live"))
-
-
-class FakeStatistics:
-    """Counters for tests, one answer after the other; the last one stays."""
-
-    def __init__(self, *answers: Counters) -> None:
-        self._answers = list(answers)
-
-    async def read(self, *patterns: str) -> Counters:  # noqa: ARG002
-        if not self._answers:
-            raise StatisticsError("varnishd is not up")
-        return self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
