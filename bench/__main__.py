@@ -6,7 +6,7 @@
 import sys
 from collections.abc import Callable
 
-from bench import data_path, instructions, memory, passes, reload, soak, tls, translation, waiting
+from bench import data_path, instructions, memory, passes, reload, soak, streams, tls, translation, waiting
 from bench.table import DOCS
 
 PARTS: dict[str, Callable[[], str]] = {
@@ -14,6 +14,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "instructions": instructions.section,
     "memory": memory.section,
     "reload": reload.section,
+    "streams": streams.section,
     "translation": translation.section,
     "waiting": waiting.section,
 }

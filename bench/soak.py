@@ -1,7 +1,8 @@
 """`python -m bench soak [SECONDS]`: mixed load with aborts on both sides while routes, endpoints and VCL change.
 
 Every body is checked. What a backend or a client breaks off must break visibly, everything else must arrive: wrong and
-lost answers are counted, and connections, threads and memory of varnishd's child before and after.
+lost answers are counted, and connections, threads and memory of varnishd's child before, each minute, and after. Every
+other VCL has direct passes, the others have Varnish's fetch.
 """
 
 import asyncio
@@ -34,6 +35,8 @@ CLIENTS = 24
 FRAMINGS = ("length", "chunked", "closed", "cut")
 SIZES = (0, 1, 300, 20_000, 70_000, 1_000_000)
 SETTLE_SECONDS = 5
+SAMPLE_SECONDS = 60
+KINDS = (*["get"] * 6, "post", "post", "abort", "abort", "leave")
 NOT_FOUND = 404
 
 
@@ -67,10 +70,10 @@ class Client:
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Whether the connection goes on."""
-        kind = self._random.choice(("get", "get", "get", "post", "abort"))
+        kind = self._random.choice(KINDS)
         framing = self._random.choice(FRAMINGS) if kind == "get" else "length"
         try:
-            goes_on = await (self._post(reader, writer) if kind == "post" else self._get(reader, writer, kind, framing))
+            goes_on = await self._ask(reader, writer, kind, framing)
         except WrongError as error:
             self._seen[f"WRONG {kind} {framing}: {error}"] += 1
             return False
@@ -79,6 +82,20 @@ class Client:
             return False
         self._seen[kind] += 1
         return goes_on
+
+    async def _ask(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, kind: str, framing: str) -> bool:
+        match kind:
+            case "post":
+                return await self._post(reader, writer)
+            case "leave":
+                return await self._leave(writer)
+        return await self._get(reader, writer, kind, framing)
+
+    async def _leave(self, writer: asyncio.StreamWriter) -> bool:
+        """Asks a backend that says nothing, and goes."""
+        writer.write(f"GET {soak_backend.SILENT} HTTP/1.1\r\nHost: {host(0)}\r\n\r\n".encode())
+        await asyncio.sleep(self._random.random())
+        return False
 
     async def _get(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, kind: str, framing: str) -> bool:
         seed, size = self._random.randrange(1 << 30), self._random.choice(SIZES)
@@ -115,15 +132,19 @@ async def answered(reader: asyncio.StreamReader) -> dict[str, str]:
 
 async def change(gateway: Gateway, seconds: float) -> int:
     """Endpoints come and go each second, a VCL each 10 s. Returns how many changes there were."""
-    plain = concatenated(vcl_parts(), "")
     until, number = time.monotonic() + seconds, 0
     while time.monotonic() < until:
         number += 1
         write_endpoints(gateway, number)
         if number % 10 == 0:
-            write_atomically(gateway.state / names.VCL, f"{plain}\n# {number}\n".encode())
+            write_vcl(gateway, number)
         await asyncio.sleep(1)
     return number
+
+
+def write_vcl(gateway: Gateway, number: int) -> None:
+    text = concatenated(vcl_parts(), "", "Fetch" if number % 20 else "Direct")
+    write_atomically(gateway.state / names.VCL, f"{text}\n# {number}\n".encode())
 
 
 def write_endpoints(gateway: Gateway, number: int) -> None:
@@ -154,8 +175,15 @@ def state_of(chaperone: int) -> State:
     manager = next(pid for pid in children_of(chaperone) if "varnishd" in command_of(pid))
     child = children_of(manager)[0]
     folder = Path(f"/proc/{child}")
-    sockets = sum(str(each.readlink()).startswith("socket:") for each in (folder / "fd").iterdir())
+    sockets = sum(is_socket(each) for each in (folder / "fd").iterdir())
     return State(resident_mib(child), len(list((folder / "task").iterdir())), sockets)
+
+
+def is_socket(descriptor: Path) -> bool:
+    try:
+        return str(descriptor.readlink()).startswith("socket:")
+    except FileNotFoundError:
+        return False  # closed meanwhile
 
 
 def children_of(pid: int) -> list[int]:
@@ -166,12 +194,18 @@ def command_of(pid: int) -> str:
     return Path(f"/proc/{pid}/cmdline").read_text()
 
 
+async def sample(chaperone: int, seconds: float) -> None:
+    for minute in range(1, int(seconds / SAMPLE_SECONDS) + 1):
+        await asyncio.sleep(SAMPLE_SECONDS)
+        print(f"{minute:3} min: {state_of(chaperone)}", flush=True)
+
+
 async def soak(gateway: Gateway, seconds: float) -> tuple[Counter[str], int]:
     seen: Counter[str] = Counter()
     until = time.monotonic() + seconds
     clients = [Client(number, until, seen).run() for number in range(CLIENTS)]
     changing = asyncio.create_task(change(gateway, seconds))
-    await asyncio.gather(*clients)
+    await asyncio.gather(*clients, sample(gateway.process.pid, seconds))
     return seen, await changing
 
 
@@ -184,7 +218,7 @@ def main(seconds: float) -> int:
         seen, changes = asyncio.run(soak(gateway, seconds))
         time.sleep(SETTLE_SECONDS)
         after = state_of(gateway.process.pid)
-        counters = asyncio.run(GhostClient(folder / "run" / "ghost.sock").status()).requests
-    print(f"{seconds:.0f} s, {changes} changes; before {before}; after {after}; {counters}")
+        ghost = asyncio.run(GhostClient(folder / "run" / "ghost.sock").status())
+    print(f"{seconds:.0f} s, {changes} changes; before {before}; after {after}; {ghost.requests}; {ghost.upstream}")
     print("\n".join(f"{count:8} {what}" for what, count in sorted(seen.items())))
     return int(any(what.startswith(("WRONG", "LOST")) for what in seen))

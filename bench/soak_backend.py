@@ -1,8 +1,8 @@
 """A backend for the soak: what it answers follows from the path, so that whoever gets it can tell whether it is right.
 
 `/page/SEED/BYTES/FRAMING`: so many bytes that follow from the seed, with a length, chunked, or up to the end of the
-connection; `cut` promises twice as many and breaks off. A POST is answered with the digest of its body. One process,
-any number of addresses; it runs until it is killed.
+connection; `cut` promises twice as many and breaks off. `/page/silent` is not answered at all. A POST is answered with
+the digest of its body. One process, any number of addresses; it runs until it is killed.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable
 
 PIECE = 16 << 10
+SILENT = "/page/silent"
 
 
 def content(seed: int, size: int) -> bytes:
@@ -70,6 +71,9 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             if method == "POST":
                 digest = hashlib.sha256(body).hexdigest().encode()
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(digest), digest))
+            elif target == SILENT:
+                await reader.read()
+                break
             elif not await answer(writer, target):
                 break
             await writer.drain()
