@@ -14,7 +14,8 @@ from certificate_authority import pem
 from chaperone_rig import PATIENCE_SECONDS, Rig, get
 from https_rig import DIRECT, H2C, HTTPS, A, B, HttpsLoad, context, curl, inputs, serial, with_sockets
 from varnish_gateway_chaperone import front as front_module
-from varnish_gateway_common.pod import PodSocket
+from varnish_gateway_chaperone.haproxy.daemon import FrontError
+from varnish_gateway_common.pod import Pod, PodSocket
 
 pytestmark = pytest.mark.live
 
@@ -115,6 +116,35 @@ async def test_reloads_under_load_lose_nothing(rig: Rig) -> None:
     assert load.lost == []
     assert load.answered > 50
     assert (rig.front.reloads, rig.front.restarts) == (6, 0)
+
+
+async def test_requests_that_do_not_end_are_cut_at_the_deadline(rig: Rig) -> None:
+    await rig.serve(inputs(rig, A, a=pem("a.test", serial=11)))
+    assert serial(rig, "a.test") == 11
+    with (
+        socket.create_connection((rig.address, 8443)) as plain,
+        context().wrap_socket(plain, server_hostname="a.test") as client,
+    ):
+        client.sendall(b"GET / HTTP/1.1\r\nHost: a.test\r\n")
+        await rig.serving.end()
+        with suppress(OSError):
+            assert client.recv(100) == b""
+    assert rig.lines.said("HAProxy's connections are cut: not ended within 0.5 s")
+    assert rig.front.haproxy is None
+
+
+async def test_sockets_that_haproxy_would_not_take_cost_nothing(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def check(_: Pod) -> None:
+        raise FrontError("no such cipher")
+
+    given = inputs(rig, A, a=pem("a.test", serial=11))
+    await rig.serve(given)
+    varnishd = rig.serving.varnishd
+    monkeypatch.setattr(rig.front, "check", check)
+    await rig.rounds.round(with_sockets(rig, (HTTPS, DIRECT), A, a=pem("a.test", serial=11)))
+    assert rig.refusals()["pod"] == "no such cipher"
+    assert rig.serving.varnishd is varnishd
+    assert serial(rig, "a.test") == 11
 
 
 @pytest.mark.parametrize("option", ["--http1.1", "--http2-prior-knowledge"])

@@ -248,6 +248,15 @@ async def test_connections_that_do_not_end_are_cut_at_the_deadline(rig: Rig) -> 
     assert rig.serving.varnishd is None
 
 
+async def test_a_drain_without_ghost_ends_all_the_same(rig: Rig) -> None:
+    await rig.serve(rig.inputs())
+    rig.ghost.is_lost = True
+    await rig.serving.end()
+    (said,) = rig.lines.said("a step of the drain failed")
+    assert said["step"] == "CloseConnections"
+    assert rig.serving.varnishd is None
+
+
 @pytest.mark.parametrize("garbage", [b"", b'{"version":1,"routing":{"ver', b"\0" * 1000, b"[" * 100_000])
 async def test_a_damaged_ghost_json_of_a_former_life_is_replaced(rig: Rig, garbage: bytes) -> None:
     rig.paths.ghost.write_bytes(garbage)

@@ -247,10 +247,11 @@ def test_a_routability_that_nobody_can_promise_is_refused() -> None:
 
 
 def test_an_address_that_nobody_assigns_is_not_usable() -> None:
-    asked = plan(STATIC.replace("ADDRESSES", "{value: 192.0.2.9}, {value: 192.0.2.1}") + SERVICE)
+    addresses = "{value: 192.0.2.9}, {value: 192.0.2.1}, {value: an odd one}"
+    asked = plan(STATIC.replace("ADDRESSES", addresses) + SERVICE)
     assert (condition(asked, "Gateway", "gw", "Accepted") or {})["status"] == "True"
     assert programmed(asked)["reason"] == "AddressNotUsable"
-    assert "192.0.2.9" in programmed(asked)["message"]
+    assert "an odd one, 192.0.2.9" in programmed(asked)["message"]
     assert "192.0.2.1" not in programmed(asked)["message"]
     assert found(asked.gateways[KEY].owned, "Service")["spec"]["loadBalancerIP"] == "192.0.2.9"
 

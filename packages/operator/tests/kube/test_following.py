@@ -9,9 +9,10 @@ from structlog.testing import capture_logs
 
 from fake_kube import FakeKube
 from varnish_gateway_common.kube.api import KubeError, Reach, UnreachableError
+from varnish_gateway_common.kube.watch import News
 from varnish_gateway_operator.kube.following import Following
 from varnish_gateway_operator.kube.kinds import Source, sources
-from varnish_gateway_operator.kube.store import Store
+from varnish_gateway_operator.kube.store import Known, Store
 
 ROUTES: Source = next(source for source in sources() if source.kind == "HTTPRoute")
 
@@ -69,3 +70,19 @@ async def test_a_kind_that_is_not_installed_is_told_once_and_no_trouble() -> Non
         ]
     finally:
         await rig.following.close()
+
+
+async def test_a_bug_costs_a_pause_and_only_of_its_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    bugs, take = [RuntimeError("a bug")], Store.take
+
+    def buggy(store: Store, source: Source, news: News[Known]) -> None:
+        if bugs:
+            raise bugs.pop()
+        take(store, source, news)
+
+    monkeypatch.setattr(Store, "take", buggy)
+    with capture_logs() as logs:
+        rig = Rig()
+        await rig.until(lambda: not rig.store.missing)
+        await rig.following.close()
+    assert "following HTTPRoute failed because of a bug" in str(logs[0]["event"])

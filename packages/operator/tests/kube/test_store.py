@@ -225,7 +225,12 @@ def test_a_report_counts_while_its_pod_is_there_and_serves_while_it_is_ready() -
     rig.changed(PODS, pod(3, "True"))
     assert reports() == [True]
     assert "spec" not in rig.store.view().own["Pod", "default", "p"]
-    rig.removed(PODS, pod(4, "True"))
+    garbage = {"p": '{"version":"of a later chaperone"}'}
+    rig.changed(OWN_MAPS, own("gw-varnish-report", 4, data=garbage))
+    assert reports() == []
+    rig.changed(OWN_MAPS, own("gw-varnish-report", 5, data={"p": '{"version":1,"pod":"p","is_serving":true}'}))
+    assert reports() == [True]
+    rig.removed(PODS, pod(6, "True"))
     assert reports() == []
 
 
