@@ -79,7 +79,7 @@ impl Inbox {
     }
 
     /// The fields of the last head, with the bytes of their names.
-    pub fn fields(&self) -> impl Iterator<Item = (&[u8], usize)> {
+    pub fn fields(&self) -> impl Iterator<Item = (&[u8], usize)> + Clone {
         self.room.spans.fields.iter().map(|field| (self.text(field.line), field.name_bytes))
     }
 

@@ -83,7 +83,7 @@ impl<C: Connect> Response<C> {
 
     /// Each field as it came, `Name: value`, with the bytes of its name, but for Content-Length and what is between the
     /// backend and us. None once the body was read from.
-    pub fn fields(&self) -> impl Iterator<Item = (&[u8], usize)> {
+    pub fn fields(&self) -> impl Iterator<Item = (&[u8], usize)> + Clone {
         self.body.inbox.fields()
     }
 

@@ -201,7 +201,7 @@ impl<'a> Context<'a> {
 
     /// In the log of the client's request: which endpoint it went to.
     pub fn log_endpoint(self, name: &str) {
-        self.log_text(ffi::VslTag::VclLog, &format!("endpoint: {name}"));
+        self.log_text(ffi::VslTag::VclLog, &["endpoint: ", name].concat());
     }
 
     /// In the log of the client's request: why a backend's answer is none.

@@ -117,6 +117,25 @@ impl<'a> Message<'a> {
         self.append_parts(&[line]);
     }
 
+    /// Fields as they stand in a message, copied into one piece of the workspace.
+    pub fn append_lines<'b>(self, lines: impl Iterator<Item = &'b [u8]> + Clone) {
+        let Ok(bytes) = u32::try_from(lines.clone().map(|line| line.len() + 1).sum::<usize>()) else { return };
+        // SAFETY: `ws` is the message's; WS_Alloc gives as many bytes as it is asked for, or null. Each line gets its own
+        // part of them, with a zero byte after it.
+        unsafe {
+            let mut room = ffi::WS_Alloc((*self.http).ws, bytes).cast::<u8>();
+            if room.is_null() {
+                return;
+            }
+            for line in lines {
+                room.copy_from_nonoverlapping(line.as_ptr(), line.len());
+                room.add(line.len()).write(0);
+                ffi::http_SetHeader(self.http, room.cast());
+                room = room.add(line.len() + 1);
+            }
+        }
+    }
+
     /// Who passed it on, after those who did before.
     pub fn append_via(self) {
         // SAFETY: Varnish's own name lives as long as the process; the field's name has Varnish's form.

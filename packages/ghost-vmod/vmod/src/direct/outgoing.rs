@@ -50,7 +50,7 @@ impl<'a> Outgoing<'a> {
         for line in &self.lines {
             head.line(line);
         }
-        head.line(format!("X-Varnish: {transaction}").as_bytes());
+        head.line(["X-Varnish: ", itoa::Buffer::new().format(transaction)].concat().as_bytes());
         head.end(self.framing);
     }
 }

@@ -53,9 +53,7 @@ fn take_over(mut answer: Message, task: &mut Task) -> bool {
     if has_date {
         answer.remove(b"date");
     }
-    for (line, _) in response.fields() {
-        answer.append_line(line);
-    }
+    answer.append_lines(response.fields().map(|(line, _)| line));
     answer.append_via();
     true
 }
