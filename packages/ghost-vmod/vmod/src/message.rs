@@ -119,7 +119,8 @@ impl<'a> Message<'a> {
 
     /// Fields as they stand in a message, copied into one piece of the workspace.
     pub fn append_lines<'b>(self, lines: impl Iterator<Item = &'b [u8]> + Clone) {
-        let Ok(bytes) = u32::try_from(lines.clone().map(|line| line.len() + 1).sum::<usize>()) else { return };
+        // Varnish does not take it well to be asked for no room at all.
+        let Ok(bytes @ 1..) = u32::try_from(lines.clone().map(|line| line.len() + 1).sum::<usize>()) else { return };
         // SAFETY: `ws` is the message's; WS_Alloc gives as many bytes as it is asked for, or null. Each line gets its own
         // part of them, with a zero byte after it.
         unsafe {
