@@ -18,7 +18,7 @@ PAGE = Path(__file__).parent.parent / "docs" / "benchmarks-passes.md"
 ADDRESS = "127.30.0.2"
 BACKEND = (ADDRESS, 18100)
 PLAIN = "plain pass"
-ROUNDS = 5
+ROUNDS = 11
 SECONDS = 1
 LARGE_BYTES = 64 << 10
 
