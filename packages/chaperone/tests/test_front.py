@@ -5,16 +5,21 @@ import os
 import signal
 import socket
 import struct
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from certificate_authority import pem
-from chaperone_rig import PATIENCE_SECONDS, Rig, get
+from chaperone_rig import PATIENCE_SECONDS, Rig, get, program
 from https_rig import DIRECT, H2C, HTTPS, A, B, HttpsLoad, context, curl, inputs, serial, with_sockets
 from varnish_gateway_chaperone import front as front_module
 from varnish_gateway_chaperone.haproxy.daemon import FrontError
+from varnish_gateway_chaperone.inputs import Inputs
+from varnish_gateway_chaperone.observe import Observer
+from varnish_gateway_chaperone.varnish.statistics import Varnishstat
 from varnish_gateway_common.pod import Pod, PodSocket
 
 pytestmark = pytest.mark.live
@@ -57,6 +62,36 @@ async def test_haproxy_hangs(rig: Rig, monkeypatch: pytest.MonkeyPatch, who: str
     monkeypatch.undo()
     await rig.serve(given)
     assert serial(rig, "a.test") == 11
+
+
+class NoSource:
+    reach = None
+
+    async def views(self) -> AsyncIterator[Inputs]:
+        return
+        yield
+
+
+async def test_metrics_are_of_what_answers(rig: Rig) -> None:
+    async def lines(metric: str) -> list[str]:
+        answer = await observer.metrics()
+        return [line for line in answer.body.decode().splitlines() if line.startswith(metric)]
+
+    statistics = Varnishstat(Path(program("VARNISH_GATEWAY_VARNISHD")), rig.paths.workdir)
+    observer = Observer(rig.rounds.parts, rig.rounds, rig.ghost, statistics, NoSource())
+    await rig.serve(inputs(rig, A, a=pem("a.test", serial=11)))
+    code, said = await curl("--http1.1", "--resolve", f"a.test:8443:{rig.address}", "https://a.test:8443/")
+    assert code == 0, said
+    assert await lines("haproxy_cumsslconns_total") == ["haproxy_cumsslconns_total 1.0"]
+    assert await lines("haproxy_socket_req_tot_total") == ['haproxy_socket_req_tot_total{socket="https-8443"} 1.0']
+    assert await lines("varnish_main_threads")
+    haproxy, rig.ghost.is_lost = rig.front.haproxy, True
+    assert haproxy
+    await haproxy.child.kill()
+    assert await lines("haproxy") == []
+    assert await lines("varnish_gateway_ready") == ["varnish_gateway_ready 0.0"]
+    await rig.serving.end()
+    assert await lines("varnish_main_threads") == []
 
 
 async def test_without_haproxy_the_option_is_named(rig: Rig) -> None:

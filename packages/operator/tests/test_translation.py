@@ -2,7 +2,18 @@
 
 from dataclasses import replace
 
-from operator_rig import GATEWAY, OPTIONS, condition, contents_of, plan, report, resources_of, route, routing
+from operator_rig import (
+    GATEWAY,
+    OPTIONS,
+    OWN_PARAMETERS,
+    condition,
+    contents_of,
+    plan,
+    report,
+    resources_of,
+    route,
+    routing,
+)
 from varnish_gateway_common.document import digest
 from varnish_gateway_common.report import BrokenRule, Refusal
 from varnish_gateway_operator.snapshot import snapshot_of
@@ -97,15 +108,11 @@ def test_a_missing_user_vcl_keeps_the_last_good_one() -> None:
     parameters = """
 apiVersion: gateway.varnish-software.com/v1alpha1
 kind: GatewayClassParameters
-metadata: {name: p}
+metadata: {name: own}
 spec: {userVCLConfigMapRef: {name: vcl, namespace: default}}
 ---
 """
-    with_ref = GATEWAY.replace(
-        "controllerName: varnish-software.com/gateway",
-        "controllerName: varnish-software.com/gateway, "
-        "parametersRef: {group: gateway.varnish-software.com, kind: GatewayClassParameters, name: p}",
-    )
+    with_ref = GATEWAY.replace("/gateway}", "/gateway, " + OWN_PARAMETERS + "}")
     found = plan(with_ref + parameters)
     assert found.gateways[KEY].vcl is None
     assert found.gateways[KEY].pod is not None
@@ -113,6 +120,10 @@ spec: {userVCLConfigMapRef: {name: vcl, namespace: default}}
     assert message == "userVCLConfigMapRef: ConfigMap default/vcl does not exist; the last good VCL stays"
 
     config_map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: vcl}\ndata: {user.vcl: 'sub vcl_recv {}'}\n"
+    found = plan(with_ref + parameters + config_map.replace("user.vcl", "other.vcl"))
+    message = (condition(found, "Gateway", "gw", "Programmed") or {})["message"]
+    assert message == "userVCLConfigMapRef: ConfigMap default/vcl has no key 'user.vcl'; the last good VCL stays"
+
     assert plan(with_ref + parameters + config_map).gateways[KEY].vcl == (
         "vcl 4.1;\n# before\n# direct\nsub vcl_recv {}\n# after\n"
     )
