@@ -10,7 +10,7 @@ use ghost_core::{
 };
 
 use crate::{
-    backend::Pool,
+    backend::{Pool, handover},
     context::Context,
     count::{COUNTS, count},
     message::Message,
@@ -26,6 +26,7 @@ const UNAVAILABLE: u16 = 503;
 
 /// Returns the status to answer with in place of a backend, or 0.
 pub fn fetch(context: Context) -> u16 {
+    handover::take_back(context);
     // A backend of the user's own choice is none of our business.
     let Some(route) = context.route() else {
         return 0;

@@ -91,7 +91,9 @@ mod ghost {
         vcl::{Ctx, Event, VclError},
     };
 
-    use super::{KEY, answer, attempt, direct, guarded, internal, receive, router, state, table::Tables};
+    use super::{
+        KEY, answer, attempt, backend::handover, direct, guarded, internal, receive, router, state, table::Tables,
+    };
 
     /// The delivery processor of direct passes comes and goes with the VCL.
     #[event]
@@ -169,6 +171,11 @@ mod ghost {
             let relayed = guarded(ctx, None, |context| Some(direct::relay(context)));
             // Half of an answer must not look like one.
             relayed.unwrap_or_else(|| guarded(ctx, false, direct::give_up))
+        }
+
+        /// vcl_pass and vcl_miss, right before Varnish fetches: its thread need not wake this one before the answer.
+        pub fn lend(&self, ctx: &mut Ctx) {
+            guarded(ctx, (), handover::lend);
         }
 
         /// vcl_backend_fetch, every attempt: as `pipe`.

@@ -117,6 +117,17 @@ sub vcl_pipe {
     return (pipe);
 }
 
+sub vcl_pass {
+    # Varnish's fetch begins here; nothing may come between.
+    vgw_router.lend();
+    return (fetch);
+}
+
+sub vcl_miss {
+    vgw_router.lend();
+    return (fetch);
+}
+
 sub vcl_backend_fetch {
     return (fetch);
 }

@@ -11,6 +11,7 @@
 
 mod body;
 mod fetch;
+pub mod handover;
 mod log;
 mod upload;
 

@@ -1,5 +1,7 @@
 //! The body of a backend request: kept by Varnish, or read from the client as it comes.
 
+use std::ptr;
+
 use ghost_upstream::{Framing, Sink, Upload};
 use varnish::ffi;
 
@@ -55,6 +57,9 @@ impl<'a> BackendBody<'a> {
 /// Varnish's states of a body are static.
 unsafe fn of_client(request: &ffi::req) -> Framing {
     unsafe {
+        if ptr::eq(request.req_body_status, (&raw const ffi::BS_NONE).cast()) {
+            return Framing::Nothing;
+        }
         let state = request.req_body_status.as_ref();
         match (state.is_some_and(|state| state.length_known != 0), request.htc.as_ref()) {
             (true, Some(connection)) => Framing::Length(u64::try_from(connection.content_length).unwrap_or(0)),
