@@ -43,6 +43,6 @@ pub use head::Extent;
 pub use pool::PoolLimits;
 pub use request::{Framing, RequestHead, with_request_head};
 pub use response::Response;
-pub use tcp::{Tcp, TcpConnect};
+pub use tcp::{Tcp, TcpConnect, end};
 pub use transport::{Client, Connect, Transport, Wait, Written};
 pub use upstream::{Upstream, Upstreams};

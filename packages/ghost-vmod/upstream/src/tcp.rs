@@ -3,7 +3,7 @@
 
 use std::{
     io::{self, IoSlice, Read},
-    net::{SocketAddr, TcpStream},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream},
     os::fd::{AsFd, AsRawFd, RawFd},
     time::{Duration, Instant},
 };
@@ -22,23 +22,30 @@ const MOMENT: Duration = Duration::from_secs(1);
 /// The client's connection cannot carry anything any more.
 const BROKEN: PollFlags = PollFlags::HUP.union(PollFlags::ERR).union(PollFlags::NVAL);
 
+const UNKNOWN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
+/// An end of a connection as Varnish's log names it: address and port with a space between.
+pub fn end(address: SocketAddr) -> String {
+    format!("{} {}", address.ip(), address.port())
+}
+
 #[derive(Debug)]
 pub struct Tcp {
     socket: TcpStream,
-    local: Option<SocketAddr>,
+    local: String,
     /// What the kernel was told last, to tell it less often.
     read_patience: Option<Duration>,
 }
 
 impl Tcp {
     pub fn new(socket: TcpStream) -> Self {
-        let local = socket.local_addr().ok();
+        let local = end(socket.local_addr().unwrap_or(UNKNOWN));
         Self { socket, local, read_patience: None }
     }
 
-    /// Our end of the connection.
-    pub fn local_address(&self) -> Option<SocketAddr> {
-        self.local
+    /// Our end of the connection, as a log names it: a text once a connection, not once an exchange.
+    pub fn local_end(&self) -> &str {
+        &self.local
     }
 
     fn read_in_time(

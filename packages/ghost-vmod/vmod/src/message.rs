@@ -102,6 +102,11 @@ impl<'a> Message<'a> {
     /// A field from its name and value.
     pub fn set(mut self, name: &str, value: &[u8]) {
         self.remove(name.as_bytes());
+        self.append(name, value);
+    }
+
+    /// One more field from its name and value.
+    pub fn append(self, name: &str, value: &[u8]) {
         self.append_parts(&[name.as_bytes(), b": ", value]);
     }
 

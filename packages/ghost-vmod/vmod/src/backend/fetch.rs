@@ -178,11 +178,11 @@ fn fill(context: Context, response: &Response<TcpConnect>) -> Option<()> {
     let answer = context.backend_response()?;
     answer.set_protocol(if response.is_http_1_1() { c"HTTP/1.1" } else { c"HTTP/1.0" });
     answer.set_status(response.status(), response.reason());
-    response.fields().for_each(|(line, _)| answer.append_line(line));
+    answer.append_lines(response.fields().map(|(line, _)| line));
     match (response.extent(), response.content_length()) {
         (Extent::Chunked, _) => answer.append_line(b"Transfer-Encoding: chunked"),
         (_, Some(length)) if response.status() != 204 => {
-            answer.append_line(format!("Content-Length: {length}").as_bytes());
+            answer.append("Content-Length", itoa::Buffer::new().format(length).as_bytes());
         }
         _ => {}
     }

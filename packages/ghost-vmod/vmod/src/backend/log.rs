@@ -2,7 +2,6 @@
 
 use std::{
     ffi::CStr,
-    net::{IpAddr, SocketAddr},
     os::fd::{AsRawFd, RawFd},
 };
 
@@ -58,12 +57,10 @@ impl Watch<Tcp> for Log<'_> {
 
     fn connected(&mut self, connection: &Tcp, is_reused: bool) {
         self.fetch.timestamp("Connected");
-        let (socket, remote) = (connection.as_raw_fd(), self.endpoint.address);
-        (self.socket, self.told) = (Some(socket), None);
-        let local = connection.local_address().unwrap_or(SocketAddr::new(IpAddr::from([0, 0, 0, 0]), 0));
-        let ends = format!("{} {} {} {}", remote.ip(), remote.port(), local.ip(), local.port());
-        let how = if is_reused { "reuse" } else { "connect" };
-        self.fetch.log(VslTag::BackendOpen, &format!("{socket} {remote} {ends} {how}"));
+        (self.socket, self.told) = (Some(connection.as_raw_fd()), None);
+        let (endpoint, how) = (self.endpoint, if is_reused { "reuse" } else { "connect" });
+        let words = [&endpoint.name, &endpoint.end, connection.local_end(), how];
+        self.fetch.log(VslTag::BackendOpen, &record(self.socket(), &words));
     }
 
     fn sent(&mut self, head_bytes: usize, body_bytes: u64) {
@@ -83,14 +80,25 @@ impl Watch<Tcp> for Log<'_> {
 /// An exchange whose answer had begun is over.
 pub fn ended(fetch: Fetch, endpoint: &Endpoint, answer: &Answer, reason: Option<&CStr>) {
     if answer.response.is_released() {
-        return fetch.log(VslTag::BackendClose, &format!("{} {} recycle", answer.socket, endpoint.address));
+        return fetch.log(VslTag::BackendClose, &record(answer.socket, &[&endpoint.name, "recycle"]));
     }
     let reason = reason.and_then(|reason| reason.to_str().ok()).filter(|reason| *reason != "null");
     closed(fetch, endpoint, answer.socket, reason.unwrap_or("RESP_CLOSE"));
 }
 
 fn closed(fetch: Fetch, endpoint: &Endpoint, socket: RawFd, reason: &str) {
-    fetch.log(VslTag::BackendClose, &format!("{socket} {} close {reason}", endpoint.address));
+    fetch.log(VslTag::BackendClose, &record(socket, &[&endpoint.name, "close", reason]));
+}
+
+/// Each exchange logs two of these, so without `fmt`.
+fn record(socket: RawFd, words: &[&str]) -> String {
+    let mut text = String::with_capacity(128);
+    text.push_str(itoa::Buffer::new().format(socket));
+    for word in words {
+        text.push(' ');
+        text.push_str(word);
+    }
+    text
 }
 
 /// In Varnish's words.

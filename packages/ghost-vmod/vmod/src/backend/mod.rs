@@ -25,6 +25,8 @@ use std::{
 use foldhash::fast::RandomState;
 use varnish::ffi::{VCL_BACKEND, vdi_methods, vrt_ctx};
 
+use ghost_upstream::end;
+
 use crate::{
     director::{Director, Methods, NO_METHODS},
     tunnel,
@@ -33,12 +35,19 @@ use crate::{
 /// What a backend stands for.
 struct Endpoint {
     address: SocketAddr,
+    /// The address as a text, and as Varnish's log names an end; each exchange writes them.
+    name: String,
+    end: String,
 }
 
 impl Endpoint {
+    fn new(address: SocketAddr) -> Self {
+        Self { address, name: address.to_string(), end: end(address) }
+    }
+
     /// Its backend. None while the VCL cools down.
     fn director(self, ctx: *const vrt_ctx) -> Option<Director> {
-        let name = CString::new(self.address.to_string()).ok()?;
+        let name = CString::new(self.name.as_str()).ok()?;
         Director::new(ctx, &METHODS, &name, self)
     }
 
@@ -77,7 +86,7 @@ impl Pool {
     pub fn get(&self, ctx: *const vrt_ctx, address: SocketAddr) -> Option<Arc<Director>> {
         let known = self.backends.read().unwrap_or_else(PoisonError::into_inner).get(&address).cloned();
         known.or_else(|| {
-            let made = Arc::new(Endpoint { address }.director(ctx)?);
+            let made = Arc::new(Endpoint::new(address).director(ctx)?);
             let mut backends = self.backends.write().unwrap_or_else(PoisonError::into_inner);
             Some(Arc::clone(backends.entry(address).or_insert(made)))
         })
