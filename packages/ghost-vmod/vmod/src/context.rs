@@ -204,6 +204,12 @@ impl<'a> Context<'a> {
         self.log_text(ffi::VslTag::VclLog, &["endpoint: ", name].concat());
     }
 
+    /// In the log of the client's request: which route it is for. varnishncsa shows fields as the client sent them.
+    pub fn log_route(self, name: &[u8]) {
+        let name = str::from_utf8(name).unwrap_or_default();
+        self.log_text(ffi::VslTag::VclLog, &["route: ", name].concat());
+    }
+
     /// In the log of the client's request: why a backend's answer is none.
     pub fn log_fetch_error(self, error: &impl Display) {
         self.log_text(ffi::VslTag::FetchError, &format!("ghost: {error}"));

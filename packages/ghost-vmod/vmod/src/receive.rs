@@ -120,7 +120,9 @@ fn route(tables: &Tables, context: Context, mut request: Message, host: Option<&
         return verdict.status();
     };
     director.hint(context);
-    request.add(&plan.routing.rule(id).header);
+    let header = &plan.routing.rule(id).header;
+    request.add(header);
+    context.log_route(header.value());
     let Some(task) = context.task() else {
         return UNAVAILABLE;
     };

@@ -124,7 +124,7 @@ pub unsafe extern "C" fn gethdrs(ctx: *const vrt_ctx, director: VCL_BACKEND) -> 
             return None;
         }
         let answer = exchange(context, fetch, endpoint)?;
-        begin(context, fetch, answer)
+        begin(context, fetch, endpoint, answer)
     }));
     match outcome {
         Ok(Some(())) => 0,
@@ -165,12 +165,15 @@ fn exchange(context: Context, fetch: Fetch, endpoint: &Endpoint) -> Option<Answe
 }
 
 /// None when the workspace is full.
-fn begin(context: Context, fetch: Fetch, answer: Answer) -> Option<()> {
-    let begun = fill(context, &answer.response).and_then(|()| hang_on(fetch, answer));
-    if begun.is_none() {
+fn begin(context: Context, fetch: Fetch, endpoint: &Endpoint, answer: Answer) -> Option<()> {
+    let filled = fill(context, &answer.response);
+    let Some(connection) = filled.and_then(|()| connection(fetch, &answer.response)) else {
         fetch.log(VslTag::FetchError, "ghost: out of workspace");
-    }
-    begun
+        log::ended(fetch, endpoint, &answer, Some(c"RX_OVERFLOW"));
+        return None;
+    };
+    hang_on(fetch, connection, answer);
+    Some(())
 }
 
 /// The head of the answer becomes the backend response.
@@ -189,18 +192,19 @@ fn fill(context: Context, response: &Response<TcpConnect>) -> Option<()> {
     (!answer.is_overflowed()).then_some(())
 }
 
-/// Varnish gets a connection of its own kind to look at, and a processor that pulls the body.
-fn hang_on(fetch: Fetch, answer: Answer) -> Option<()> {
-    let (body_status, content_length) = match answer.response.extent() {
+/// A connection of Varnish's own kind to look at, and a processor that pulls the body from it. None when the workspace is
+/// full.
+fn connection(fetch: Fetch, response: &Response<TcpConnect>) -> Option<*mut ffi::http_conn> {
+    let (body_status, content_length) = match response.extent() {
         Extent::Nothing | Extent::Length(0) => (&raw const ffi::BS_NONE, 0),
         Extent::Length(length) => (&raw const ffi::BS_LENGTH, isize::try_from(length).ok()?),
         Extent::Chunked => (&raw const ffi::BS_CHUNKED, -1),
         Extent::UntilClosed => (&raw const ffi::BS_EOF, -1),
     };
-    fetch.account(|count| count.beresp_hdrbytes += answer.response.head_bytes() as u64);
+    fetch.account(|count| count.beresp_hdrbytes += response.head_bytes() as u64);
     // SAFETY: the fetch is live and this is its thread. WS_Alloc gives room that is aligned for any of Varnish's structs,
     // as many bytes as it is asked for, or null; it lives until the workspace is rolled back, before which Varnish calls
-    // `finish`. Last of all `htc` is set, so that a failure before leaves nothing to be finished.
+    // `finish`.
     unsafe {
         let fetch = fetch.raw();
         let room = ffi::WS_Alloc((*fetch).ws.as_mut_ptr(), u32::try_from(size_of::<ffi::http_conn>()).ok()?);
@@ -218,6 +222,15 @@ fn hang_on(fetch: Fetch, answer: Answer) -> Option<()> {
         if content_length != 0 {
             body::push((*fetch).vfc, connection)?;
         }
+        Some(connection)
+    }
+}
+
+/// From here on Varnish has the answer, until it calls `finish`.
+fn hang_on(fetch: Fetch, connection: *mut ffi::http_conn, answer: Answer) {
+    // SAFETY: the fetch is live and this is its thread; `connection` was made for it.
+    unsafe {
+        let fetch = fetch.raw();
         // Each step of a stream wakes the client's thread, and there is nothing to wait for; but the body that a 304
         // confirms is still to be copied. VCL may say otherwise.
         let is_here = answer.response.is_whole() && answer.response.status() != 304;
@@ -225,7 +238,6 @@ fn hang_on(fetch: Fetch, answer: Answer) -> Option<()> {
         (*connection).priv_ = Box::into_raw(Box::new(answer)).cast::<c_void>();
         (*fetch).htc = connection;
     }
-    Some(())
 }
 
 /// The fetch is over: its answer is read to the end, or not wanted any more.
