@@ -17,6 +17,7 @@ from chaperone_rig import PATIENCE_SECONDS, Rig, get, program
 from https_rig import DIRECT, H2C, HTTPS, A, B, HttpsLoad, context, curl, inputs, serial, with_sockets
 from varnish_gateway_chaperone import front as front_module
 from varnish_gateway_chaperone.haproxy.daemon import FrontError
+from varnish_gateway_chaperone.haproxy.runtime import statistics
 from varnish_gateway_chaperone.inputs import Inputs
 from varnish_gateway_chaperone.observe import Observer
 from varnish_gateway_chaperone.varnish.statistics import Varnishstat
@@ -166,6 +167,35 @@ async def test_requests_that_do_not_end_are_cut_at_the_deadline(rig: Rig) -> Non
             assert client.recv(100) == b""
     assert rig.lines.said("HAProxy's connections are cut: not ended within 0.5 s")
     assert rig.front.haproxy is None
+
+
+async def test_varnishd_is_told_of_a_client_that_has_gone(rig: Rig) -> None:
+    """While a backend says nothing: else a thread would wait for it, for nobody."""
+    asked, over = asyncio.Event(), asyncio.Event()
+
+    async def say_nothing(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await over.wait()
+        writer.close()
+
+    async def under_way() -> int:
+        assert rig.front.haproxy
+        rows = await statistics(rig.front.haproxy.runtime)
+        return next(int(row["scur"]) for row in rows if row["svname"] == "varnishd")
+
+    async with await asyncio.start_server(say_nothing, rig.address, 0) as backend:
+        port = backend.sockets[0].getsockname()[1]
+        vcl = f'vcl 4.1; backend b {{ .host = "{rig.address}"; .port = "{port}"; }} sub vcl_recv {{ return (pass); }}'
+        await rig.serve(replace(inputs(rig, A, a=pem("a.test")), vcl=vcl.encode()))
+        _, client = await asyncio.open_connection(rig.address, 8443, ssl=context(), server_hostname="a.test")
+        client.write(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await asked.wait()
+            assert await under_way() == 1
+            client.close()
+            while await under_way():  # noqa: ASYNC110 - HAProxy tells nobody
+                await asyncio.sleep(0.02)
+        over.set()
 
 
 async def test_sockets_that_haproxy_would_not_take_cost_nothing(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -217,6 +217,9 @@ def _pair(socket: PodSocket, paths: FrontPaths, addresses: Collection[str], requ
     http-reuse never: a connection to varnishd begins with its client's PROXY header, so it stays that client's own and
     ends with it. HAProxy's pool for all would tell clients apart by a hash of the header alone, and forgets most
     connections before their client's next request.
+
+    abortonclose: varnishd is told of a client that has gone. So is it of one that only sends nothing more, which over
+    TLS nobody does; without TLS there are such clients.
     """
     is_tls = socket.protocol == "HTTPS"
     strict = " strict-sni" if is_strict else ""
@@ -224,6 +227,7 @@ def _pair(socket: PodSocket, paths: FrontPaths, addresses: Collection[str], requ
     proxy = " accept-proxy" if socket.accepts_proxy_protocol else ""
     told = " proxy-v2-options ssl,cert-cn,ssl-cipher,authority" if is_tls else ""
     options = f"name {socket.name}{tls}{proxy}"
+    leaves = "\n    option abortonclose" if is_tls else ""
     places = [f"{listen_address(one, socket.port)}{' v6only' if one == '::' else ''}" for one in addresses]
     binds = "\n    ".join(f"bind {place} {options}" for place in places)
     return f"""\
@@ -235,6 +239,6 @@ frontend {socket.name}
     default_backend {socket.name}
 
 backend {socket.name}
-    http-reuse never
+    http-reuse never{leaves}
     server varnishd unix@{paths.varnishd(socket.name)} maxconn {requests} send-proxy-v2{told}
 """
