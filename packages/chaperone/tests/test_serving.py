@@ -16,8 +16,6 @@ from varnish_gateway_chaperone.varnish.cli import CliLostError
 
 pytestmark = pytest.mark.live
 
-FAR_AHEAD = 64 << 20
-"""More than the sockets of a connection hold."""
 
 MakeRig = Callable[[], Awaitable[Rig]]
 
@@ -291,29 +289,3 @@ async def test_endpoints_are_followed_while_ghost_refuses_a_newer_routing(rig: R
     assert rig.rounds.report.routing_digest == digest
     assert rig.ghost.reloads == 3, "the refused one was tried once"
     await rig.serve(inputs)
-
-
-async def test_a_backend_is_not_read_far_ahead_of_a_client(rig: Rig) -> None:
-    """By fetch; else a large body would be in memory as a whole."""
-    sent = asyncio.Event()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % FAR_AHEAD)
-        with suppress(ConnectionError):
-            for _ in range(FAR_AHEAD >> 20):
-                writer.write(bytes(1 << 20))
-                await writer.drain()
-            sent.set()
-
-    async with await asyncio.start_server(serve, rig.address, 0) as backend:
-        port = backend.sockets[0].getsockname()[1]
-        inputs = rig.inputs()
-        vcl = f'vcl 4.1; backend b {{ .host = "{rig.address}"; .port = "{port}"; }} sub vcl_recv {{ return (pass); }}'
-        await rig.serve(replace(inputs, vcl=vcl.encode()))
-        reader, writer = await asyncio.open_connection(rig.address, 8080, limit=1 << 16)
-        writer.write(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n")
-        await reader.readuntil(b"\r\n\r\n")
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(sent.wait(), 0.5)
-        writer.close()

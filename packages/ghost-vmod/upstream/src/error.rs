@@ -2,6 +2,8 @@
 
 use std::{error, fmt, io};
 
+use crate::transport::ClientGone;
+
 /// The step that took too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
@@ -46,10 +48,12 @@ impl Error {
 
     /// Of a read or a write that failed.
     pub(crate) fn of(error: &io::Error) -> Self {
+        if error.get_ref().and_then(|inner| inner.downcast_ref::<ClientGone>()).is_some() {
+            return Self::Gone;
+        }
         match error.kind() {
             // rustls says so of an end without a goodbye.
             io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => Self::Closed,
-            io::ErrorKind::ConnectionAborted => Self::Gone,
             kind => Self::Broken(kind),
         }
     }

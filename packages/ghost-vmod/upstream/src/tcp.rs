@@ -14,7 +14,7 @@ use rustix::{
     net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, sendmsg},
 };
 
-use crate::transport::{Client, Connect, Transport, Wait, Written};
+use crate::transport::{Client, ClientGone, Connect, Transport, Wait, Written};
 
 /// How long a read leaves it to the kernel. The same each time, whatever the deadlines are, so that the kernel is told
 /// once a connection.
@@ -93,7 +93,7 @@ impl Tcp {
                 return Ok(());
             }
             if asked[1].revents().intersects(BROKEN) {
-                return Err(io::ErrorKind::ConnectionAborted.into());
+                return Err(io::Error::other(ClientGone));
             }
             // Only that it sends nothing more, which is asked about once.
             news = PollFlags::empty();

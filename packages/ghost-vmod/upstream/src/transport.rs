@@ -1,14 +1,15 @@
 //! What the bytes go over.
 
 use std::{
+    error, fmt,
     io::{self, IoSlice},
     net::SocketAddr,
     os::fd::BorrowedFd,
     time::Duration,
 };
 
-/// How long a read may take. `Not` ends as `WouldBlock`, `For` as `TimedOut`, or as `ConnectionAborted` when whoever the
-/// answer is for has gone.
+/// How long a read may take. `Not` ends as `WouldBlock`, `For` as `TimedOut`, or as `ClientGone` when whoever the answer is
+/// for has gone.
 #[derive(Clone, Copy)]
 pub enum Wait<'a> {
     Not,
@@ -24,6 +25,18 @@ pub trait Client {
     /// which of them, since the connection of a client that has gone breaks when something is sent to it.
     fn probe(&self) {}
 }
+
+/// What a read ends with that nobody waits for any more: an error's inner one, since the kernel has none that means this.
+#[derive(Debug)]
+pub struct ClientGone;
+
+impl fmt::Display for ClientGone {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("the client has gone")
+    }
+}
+
+impl error::Error for ClientGone {}
 
 /// What a write came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

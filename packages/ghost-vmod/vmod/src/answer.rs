@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering;
 use ghost_core::{Action, request::Request};
 
 use crate::{
-    backend::handover,
     context::Context,
     message::Message,
     panic_if_asked,
@@ -17,7 +16,6 @@ use crate::{
 /// Fills in an answer of ghost's own; others are left as they are, but for errors of a backend. Answers of backends that
 /// were asked directly are not for here.
 pub fn synth(context: Context) {
-    handover::take_back(context);
     if let (Some(answer), Some(asked)) = (context.response(), context.request()) {
         fill(context, answer, asked, false);
     } else if let (Some(answer), Some(asked)) = (context.backend_response(), context.backend_request()) {

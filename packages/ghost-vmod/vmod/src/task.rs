@@ -26,7 +26,6 @@ pub struct Task {
     /// What the backend of a direct pass answers.
     pub reply: Option<Reply>,
     /// Only what is answered may be sent to the client.
-    #[expect(dead_code, reason = "it stands for the task")]
     pub reticent: Option<Reticent>,
     /// The body of an internal answer.
     pub body: Option<String>,

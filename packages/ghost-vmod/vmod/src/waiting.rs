@@ -5,6 +5,7 @@
 //! that has gone breaks the connection in answer to it.
 
 use std::{
+    cell::Cell,
     collections::HashMap,
     os::fd::BorrowedFd,
     sync::{LazyLock, Mutex, MutexGuard, PoisonError},
@@ -19,11 +20,11 @@ use crate::context::Context;
 const INTERIM: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// A client whose thread waits, or is the one that is here.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Waiting {
     session: *const ffi::sess,
-    /// Some of the answer may be sent.
-    has_answer: bool,
+    /// Nothing but the answer may be sent: some of it may be, or it was asked already.
+    is_asked: Cell<bool>,
 }
 
 impl Waiting {
@@ -32,12 +33,17 @@ impl Waiting {
     pub unsafe fn of(session: *const ffi::sess) -> Option<Self> {
         // SAFETY: as demanded.
         unsafe { session.as_ref() }.filter(|session| session.fd >= 0)?;
-        Some(Self { session, has_answer: false })
+        Some(Self { session, is_asked: Cell::new(false) })
     }
 
     /// The same, once its answer has begun.
-    pub fn begun(self) -> Self {
-        Self { has_answer: true, ..self }
+    pub fn begun(&self) -> Self {
+        Self { is_asked: Cell::new(true), ..*self }
+    }
+
+    /// Whether a part of a page is among what it waits for.
+    pub fn has_include(&self) -> bool {
+        reticent().get(&self.session.addr()).is_some_and(|requests| requests.includes > 0)
     }
 }
 
@@ -48,7 +54,7 @@ impl Client for Waiting {
     }
 
     fn probe(&self) {
-        if self.has_answer || reticent().contains_key(&self.session.addr()) {
+        if self.is_asked.replace(true) || reticent().contains_key(&self.session.addr()) {
             return;
         }
         let (start, flags) = (INTERIM.as_ptr().cast(), libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL);
@@ -69,16 +75,25 @@ impl Watch<Tcp> for Waiting {
     }
 }
 
-/// The sessions with a request during which nothing may be sent but its answer, by address, with how many of those.
-static RETICENT: LazyLock<Mutex<HashMap<usize, usize, RandomState>>> = LazyLock::new(Mutex::default);
+#[derive(Default)]
+struct Requests {
+    all: usize,
+    includes: usize,
+}
 
-fn reticent() -> MutexGuard<'static, HashMap<usize, usize, RandomState>> {
+/// The sessions with requests during which nothing may be sent but their answers, by address.
+static RETICENT: LazyLock<Mutex<HashMap<usize, Requests, RandomState>>> = LazyLock::new(Mutex::default);
+
+fn reticent() -> MutexGuard<'static, HashMap<usize, Requests, RandomState>> {
     RETICENT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A request of a client that knows no interim answers, or for a part of an answer that has begun. A fetch does not know
 /// its request, so it stands here as long as its task.
-pub struct Reticent(usize);
+pub struct Reticent {
+    session: usize,
+    is_include: bool,
+}
 
 impl Reticent {
     /// None for all others, which are most.
@@ -86,19 +101,23 @@ impl Reticent {
         if context.is_top() && context.request()?.is_http_1_1() {
             return None;
         }
-        let session = context.session().addr();
-        *reticent().entry(session).or_default() += 1;
-        Some(Self(session))
+        let (session, is_include) = (context.session().addr(), !context.is_top());
+        let mut sessions = reticent();
+        let requests = sessions.entry(session).or_default();
+        requests.all += 1;
+        requests.includes += usize::from(is_include);
+        Some(Self { session, is_include })
     }
 }
 
 impl Drop for Reticent {
     fn drop(&mut self) {
         let mut sessions = reticent();
-        if let Some(requests) = sessions.get_mut(&self.0) {
-            *requests -= 1;
-            if *requests == 0 {
-                sessions.remove(&self.0);
+        if let Some(requests) = sessions.get_mut(&self.session) {
+            requests.all -= 1;
+            requests.includes -= usize::from(self.is_include);
+            if requests.all == 0 {
+                sessions.remove(&self.session);
             }
         }
     }

@@ -22,9 +22,8 @@ PARAMETERS: Final[dict[str, str]] = {
     "between_bytes_timeout": "60",
     # A body may take as long as it flows: idle_send_timeout (60 s) ends what does not.
     "send_timeout": "never",
-    # So far is a backend read ahead of a slow client, by fetch, in pieces that are freed when they are sent: else all
-    # of a large body would be in memory.
-    "transit_buffer": "1M",
+    # In pieces of this size a body lies in memory, each freed when it is sent. Ghost reads no more than one ahead of a
+    # slow client.
     "fetch_maxchunksize": "1M",
     # A user's VCL may declare what it does not use.
     "vcc_feature": "-err_unref",

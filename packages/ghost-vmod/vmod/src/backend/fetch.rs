@@ -24,6 +24,7 @@ use crate::{
 };
 
 const FAILED: c_int = -1;
+const AHEAD_BYTES: u64 = 1 << 20;
 
 /// A fetch of Varnish's, while its thread is with us.
 #[derive(Clone, Copy)]
@@ -74,6 +75,20 @@ impl Fetch<'_> {
         unsafe {
             let is_pass = u32::from((*self.raw).fetch_objcore.as_ref()?.flags) & ffi::oc_flags_OC_F_PRIVATE != 0;
             if is_pass { Waiting::of((*self.raw).sp) } else { None }
+        }
+    }
+
+    /// The body is read no further ahead than this of the one client that reads it meanwhile, or all of a large one would
+    /// be in memory. Varnish's parameter for it would also hold what nobody reads yet: a request's body that is kept, a
+    /// synthetic answer, a packed part of a page.
+    fn read_little_ahead(self) {
+        if self.client().is_some_and(|client| !client.has_include()) {
+            // SAFETY: the fetch is live, and its object is under way; nobody reads of it before the answer begins.
+            unsafe {
+                if let Some(under_way) = (*self.raw).fetch_objcore.as_ref().and_then(|object| object.boc.as_mut()) {
+                    under_way.transit_buffer = AHEAD_BYTES;
+                }
+            }
         }
     }
 
@@ -201,6 +216,7 @@ fn connection(fetch: Fetch, response: &Response<TcpConnect>) -> Option<*mut ffi:
         Extent::Chunked => (&raw const ffi::BS_CHUNKED, -1),
         Extent::UntilClosed => (&raw const ffi::BS_EOF, -1),
     };
+    fetch.read_little_ahead();
     fetch.account(|count| count.beresp_hdrbytes += response.head_bytes() as u64);
     // SAFETY: the fetch is live and this is its thread. WS_Alloc gives room that is aligned for any of Varnish's structs,
     // as many bytes as it is asked for, or null; it lives until the workspace is rolled back, before which Varnish calls

@@ -9,12 +9,15 @@
 //!  VBF_Fetch, the fetch's thread            sees that it may not let go of the request yet
 //!  vcl_backend_fetch             take_back: LENT -> BS_NONE, so that nobody looks for the body
 //! ```
+//!
+//! Between the two Varnish 7.7 looks at the status there and nowhere else. It never lacks a thread for a fetch that is not
+//! in the background: those wait in its queue. To be read again in each Varnish: VBF_Fetch, vbf_stp_mkbereq, cnt_fetch.
 
 use std::ptr;
 
 use varnish::ffi;
 
-use crate::context::Context;
+use crate::{context::Context, waiting::Reticent};
 
 struct Status(ffi::body_status);
 
@@ -30,9 +33,15 @@ pub fn lend(context: Context) {
     if !names_length {
         replace(context, (&raw const ffi::BS_NONE).cast(), &raw const LENT.0);
     }
+    // What user VCL rolled back since it was received is still not to be interrupted.
+    if let Some(task) = context.task()
+        && task.reticent.is_none()
+    {
+        task.reticent = Reticent::of(context);
+    }
 }
 
-/// First of all that a fetch does; and in vcl_synth, for Varnish may have had no thread for it.
+/// First of all that a fetch does.
 pub fn take_back(context: Context) {
     replace(context, &raw const LENT.0, (&raw const ffi::BS_NONE).cast());
 }
