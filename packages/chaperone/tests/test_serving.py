@@ -1,6 +1,5 @@
 """A real varnishd under supervision: crashes, hangs, ports in use, bad arguments, broken VCLs, full disks."""
 
-import asyncio
 import os
 import signal
 import socket
