@@ -92,6 +92,7 @@ async def test_who_no_longer_leads_sleeps_whatever_the_time_would_change(
         lease = kube.objects[LEASE_PATH]
         kube.put({**lease, "spec": {**lease["spec"], "holderIdentity": "two"}})
         await until(lambda: not cluster.is_leading)
+        await asyncio.sleep(0.3)
         wakes.clear()
         await asyncio.sleep(0.5)
         assert len(wakes) <= 2, "of what it wrote last, and that it does not lead"

@@ -75,3 +75,8 @@ def test_sockets_keep_their_order() -> None:
     sockets = (PodSocket(name="http-81", port=81), PodSocket(name="http-80", port=80))
     found = varnishd_arguments(pod(sockets=sockets), PATHS, "::1")
     assert found.index("http-81=[::1]:81") < found.index("http-80=[::1]:80")
+
+
+def test_what_nobody_reads_is_not_held_back() -> None:
+    """As varnishd's parameter it holds kept bodies, synthetic answers and packed includes, too: they waited for ever."""
+    assert "transit_buffer" not in PARAMETERS

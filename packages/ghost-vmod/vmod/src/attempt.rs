@@ -32,6 +32,9 @@ pub fn fetch(context: Context) -> u16 {
         return 0;
     };
     panic_if_asked(context, "fetch");
+    if let Some(task) = context.task() {
+        task.asker = task.asker.or(context.asker());
+    }
     let status = match forward(route) {
         Ok(forward) => attempt(context, &forward, &route.pool),
         Err(status) => status,

@@ -15,7 +15,7 @@ use crate::{
     log,
     message::Message,
     route::Route,
-    task::Task,
+    task::{Asker, Task},
     varnish_abi::{PP2_TYPE_AUTHORITY, VPX_tlv, VRT_r_local_socket},
 };
 
@@ -67,6 +67,19 @@ impl<'a> Context<'a> {
     /// The route that a client's request is for; None as above.
     pub fn hinted_route(self) -> Option<&'a Route> {
         unsafe { Route::of((*self.raw).req.as_ref()?.director_hint) }
+    }
+
+    /// Whose own request a fetch is for, while it has that request; None for a part of a page, or when nobody knows.
+    pub fn asker(self) -> Option<Asker> {
+        unsafe {
+            let Some(request) = (*self.raw).bo.as_ref()?.req.as_ref() else {
+                // What names its body's length is no part of a page: those have none.
+                let has_length = self.original_backend_request()?.value(b"content-length").is_some();
+                return has_length.then_some(Asker { knows_interim_answers: false });
+            };
+            let knows_interim_answers = Message::new(ffi::VCL_HTTP(request.http))?.is_http_1_1();
+            (request.esi_level == 0).then_some(Asker { knows_interim_answers })
+        }
     }
 
     pub fn is_retry(self) -> bool {

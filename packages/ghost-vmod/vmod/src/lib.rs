@@ -174,8 +174,9 @@ mod ghost {
         }
 
         /// vcl_pass and vcl_miss, right before Varnish fetches: its thread need not wake this one before the answer.
-        pub fn lend(&self, ctx: &mut Ctx) {
-            guarded(ctx, (), handover::lend);
+        /// Returns a status to answer with, or 0.
+        pub fn lend(&self, ctx: &mut Ctx) -> i64 {
+            guarded(ctx, 503, |context| handover::lend(&self.tables, context)).into()
         }
 
         /// vcl_backend_fetch, every attempt: as `pipe`.

@@ -18,7 +18,6 @@ use crate::{
     plan::Plan,
     table::Tables,
     task::{Routed, Task},
-    waiting::Reticent,
 };
 
 /// Answered when there is no configuration, or no room to work in.
@@ -55,7 +54,7 @@ fn receive_as(tables: &Tables, context: Context, received: Received) -> u16 {
     // Until there is a hint, Varnish's default holds: the preamble's backend that is none.
     let (Some(request), Some(task)) = (context.request(), context.task()) else { return UNAVAILABLE };
     // What a panic or a full workspace leaves behind.
-    *task = Task { answer: UNAVAILABLE, reticent: Reticent::of(context), ..Task::default() };
+    *task = Task { answer: UNAVAILABLE, ..Task::default() };
     let Ok(host) = normalise(context, request) else {
         tables.nowhere().hint(context);
         count(&COUNTS.malformed);
@@ -196,6 +195,16 @@ pub fn decide(tables: &Tables, context: Context) -> u16 {
     let Some(task) = context.known_task() else { return UNAVAILABLE };
     task.decided = Some(context.restarts());
     task.answer
+}
+
+/// Right before Varnish fetches: what user VCL rolled back since it was received is received again. Returns the status of
+/// ghost's own answer then, or 0.
+pub fn receive_again(tables: &Tables, context: Context) -> u16 {
+    if context.known_task().is_some() {
+        return 0;
+    }
+    receive_as(tables, context, Received::RolledBack);
+    answer(context)
 }
 
 /// The texts that tell this request's answer from others; nothing when it is not looked up. Varnish asks for every

@@ -10,7 +10,7 @@ use std::{
 use ghost_core::{Rule, RuleId, endpoint::InFlight};
 use varnish::ffi::{self, vrt_ctx};
 
-use crate::{direct::Reply, director::Director, plan::Plan, waiting::Reticent};
+use crate::{direct::Reply, director::Director, plan::Plan};
 
 /// Lives in the task's workspace and is dropped with the task.
 #[derive(Default)]
@@ -25,10 +25,16 @@ pub struct Task {
     pub picked: Option<Picked>,
     /// What the backend of a direct pass answers.
     pub reply: Option<Reply>,
-    /// Only what is answered may be sent to the client.
-    pub reticent: Option<Reticent>,
+    /// Of a fetch: the client whose own request it is for.
+    pub asker: Option<Asker>,
     /// The body of an internal answer.
     pub body: Option<String>,
+}
+
+/// A client that waits for a fetch, as far as a fetch may know: Varnish takes the request from it once it is sent.
+#[derive(Clone, Copy)]
+pub struct Asker {
+    pub knows_interim_answers: bool,
 }
 
 /// A rule, and the plan that it stays alive with.

@@ -118,13 +118,17 @@ sub vcl_pipe {
 }
 
 sub vcl_pass {
-    # Varnish's fetch begins here; nothing may come between.
-    vgw_router.lend();
+    # Varnish's fetch begins here; nothing may come between. What user VCL rolled back may lead elsewhere.
+    if (vgw_router.lend() != 0) {
+        return (synth(vgw_router.answer()));
+    }
     return (fetch);
 }
 
 sub vcl_miss {
-    vgw_router.lend();
+    if (vgw_router.lend() != 0) {
+        return (synth(vgw_router.answer()));
+    }
     return (fetch);
 }
 

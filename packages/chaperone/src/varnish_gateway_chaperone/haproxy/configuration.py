@@ -218,8 +218,8 @@ def _pair(socket: PodSocket, paths: FrontPaths, addresses: Collection[str], requ
     ends with it. HAProxy's pool for all would tell clients apart by a hash of the header alone, and forgets most
     connections before their client's next request.
 
-    abortonclose: varnishd is told of a client that has gone. So is it of one that only sends nothing more, which over
-    TLS nobody does; without TLS there are such clients.
+    abortonclose: varnishd is told of a client that has gone. So is it of one that only sends nothing more, which
+    hardly any does over TLS; without TLS there are such clients.
     """
     is_tls = socket.protocol == "HTTPS"
     strict = " strict-sni" if is_strict else ""

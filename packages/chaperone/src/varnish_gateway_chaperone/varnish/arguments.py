@@ -22,8 +22,8 @@ PARAMETERS: Final[dict[str, str]] = {
     "between_bytes_timeout": "60",
     # A body may take as long as it flows: idle_send_timeout (60 s) ends what does not.
     "send_timeout": "never",
-    # In pieces of this size a body lies in memory, each freed when it is sent. Ghost reads no more than one ahead of a
-    # slow client.
+    # In pieces of this size a body lies in memory, each freed when it is sent. Ghost reads few ahead of a slow
+    # client; transit_buffer is not for here, since what nobody reads yet would wait for ever.
     "fetch_maxchunksize": "1M",
     # A user's VCL may declare what it does not use.
     "vcc_feature": "-err_unref",

@@ -19,7 +19,9 @@ use crate::{
         upload::BackendBody,
     },
     context::Context,
-    panic_if_asked, timeouts, upstreams,
+    panic_if_asked,
+    task::{Asker, Task},
+    timeouts, upstreams,
     waiting::Waiting,
 };
 
@@ -30,6 +32,8 @@ const AHEAD_BYTES: u64 = 1 << 20;
 #[derive(Clone, Copy)]
 pub struct Fetch<'a> {
     raw: *mut ffi::busyobj,
+    /// None: it is for a part of a page, or nobody knows.
+    asker: Option<Asker>,
     task: PhantomData<&'a ()>,
 }
 
@@ -38,7 +42,8 @@ impl Fetch<'_> {
     /// `ctx` is a context that Varnish calls a backend's method with, and its task outlives `'a`.
     unsafe fn of(ctx: *const vrt_ctx) -> Self {
         // SAFETY: as demanded.
-        Self { raw: unsafe { (*ctx).bo }, task: PhantomData }
+        let (raw, task) = unsafe { ((*ctx).bo, Task::existing(ctx)) };
+        Self { raw, asker: task.and_then(|task| task.asker), task: PhantomData }
     }
 
     pub fn raw(self) -> *mut ffi::busyobj {
@@ -74,7 +79,8 @@ impl Fetch<'_> {
         // object, and its connection stays open meanwhile.
         unsafe {
             let is_pass = u32::from((*self.raw).fetch_objcore.as_ref()?.flags) & ffi::oc_flags_OC_F_PRIVATE != 0;
-            if is_pass { Waiting::of((*self.raw).sp) } else { None }
+            let may_be_asked = self.asker.is_some_and(|asker| asker.knows_interim_answers);
+            if is_pass { Waiting::of((*self.raw).sp, may_be_asked) } else { None }
         }
     }
 
@@ -82,7 +88,7 @@ impl Fetch<'_> {
     /// be in memory. Varnish's parameter for it would also hold what nobody reads yet: a request's body that is kept, a
     /// synthetic answer, a packed part of a page.
     fn read_little_ahead(self) {
-        if self.client().is_some_and(|client| !client.has_include()) {
+        if self.asker.is_some() && self.client().is_some() {
             // SAFETY: the fetch is live, and its object is under way; nobody reads of it before the answer begins.
             unsafe {
                 if let Some(under_way) = (*self.raw).fetch_objcore.as_ref().and_then(|object| object.boc.as_mut()) {

@@ -17,7 +17,7 @@ use std::ptr;
 
 use varnish::ffi;
 
-use crate::{context::Context, waiting::Reticent};
+use crate::{context::Context, receive::receive_again, table::Tables};
 
 struct Status(ffi::body_status);
 
@@ -28,17 +28,15 @@ static LENT: Status = Status(ffi::body_status { name: c"none".as_ptr(), nbr: 0, 
 
 /// Right before Varnish fetches, so that nobody else sees the request meanwhile. A request that names a length is left
 /// alone: Varnish's own backends would believe it.
-pub fn lend(context: Context) {
+///
+/// Returns the status of ghost's own answer, or 0.
+pub fn lend(tables: &Tables, context: Context) -> u16 {
+    let status = receive_again(tables, context);
     let names_length = context.request().is_some_and(|request| request.value(b"content-length").is_some());
-    if !names_length {
+    if status == 0 && !names_length {
         replace(context, (&raw const ffi::BS_NONE).cast(), &raw const LENT.0);
     }
-    // What user VCL rolled back since it was received is still not to be interrupted.
-    if let Some(task) = context.task()
-        && task.reticent.is_none()
-    {
-        task.reticent = Reticent::of(context);
-    }
+    status
 }
 
 /// First of all that a fetch does.

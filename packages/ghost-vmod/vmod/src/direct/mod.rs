@@ -84,9 +84,11 @@ fn exchange(context: Context, forward: &attempt::Forwarded, mut body: ClientBody
         Ok((place, endpoint)) => (place, InFlight::new(endpoint)),
         Err(status) => return (status, None),
     };
+    let Some(request) = context.request() else {
+        return (UNAVAILABLE, None);
+    };
     // SAFETY: this is the thread of the client's request, which has its connection until the task is over.
-    let client = unsafe { Waiting::of(context.session()) };
-    let (Some(request), Some(mut client)) = (context.request(), client) else {
+    let Some(mut client) = (unsafe { Waiting::of(context.session(), request.is_http_1_1()) }) else {
         return (UNAVAILABLE, None);
     };
     let mut outgoing = Outgoing::new(request, body.framing(request));
