@@ -78,5 +78,5 @@ def test_sockets_keep_their_order() -> None:
 
 
 def test_what_nobody_reads_is_not_held_back() -> None:
-    """As varnishd's parameter it holds kept bodies, synthetic answers and packed includes, too: they waited for ever."""
+    """As a parameter it holds kept bodies, synthetic answers and packed includes, too: they waited for ever."""
     assert "transit_buffer" not in PARAMETERS
