@@ -32,9 +32,6 @@ pub fn fetch(context: Context) -> u16 {
         return 0;
     };
     panic_if_asked(context, "fetch");
-    if let Some(task) = context.task() {
-        task.asker = task.asker.or(context.asker());
-    }
     let status = match forward(route) {
         Ok(forward) => attempt(context, &forward, &route.pool),
         Err(status) => status,
@@ -43,6 +40,7 @@ pub fn fetch(context: Context) -> u16 {
         Some(task) => {
             task.answer = status;
             task.routed.clone_from(&route.routed);
+            task.asker = task.asker.or(context.asker());
             status
         }
         None => UNAVAILABLE,

@@ -34,9 +34,13 @@ const PATIENCE_SECONDS: u32 = 60;
 pub fn receive(tables: &Tables, context: Context) -> u16 {
     match context.restarts() {
         0 => receive_as(tables, context, Received::AsVarnishBegan),
-        _ if context.known_task().is_some() => 0,
-        _ => receive_as(tables, context, Received::RolledBack),
+        _ => receive_again(tables, context).unwrap_or(0),
     }
+}
+
+/// As `receive`, for what user VCL rolled back since; None when it did not.
+fn receive_again(tables: &Tables, context: Context) -> Option<u16> {
+    context.known_task().is_none().then(|| receive_as(tables, context, Received::RolledBack))
 }
 
 /// What Varnish did to the request before.
@@ -189,9 +193,7 @@ pub fn answer(context: Context) -> u16 {
 
 /// The end of vcl_recv: the answer, and after it nothing is looked up. What user VCL rolled back is received again.
 pub fn decide(tables: &Tables, context: Context) -> u16 {
-    if context.known_task().is_none() {
-        receive_as(tables, context, Received::RolledBack);
-    }
+    receive_again(tables, context);
     let Some(task) = context.known_task() else { return UNAVAILABLE };
     task.decided = Some(context.restarts());
     task.answer
@@ -199,23 +201,18 @@ pub fn decide(tables: &Tables, context: Context) -> u16 {
 
 /// Right before Varnish fetches: what user VCL rolled back since it was received is received again. Returns the status of
 /// ghost's own answer then, or 0.
-pub fn receive_again(tables: &Tables, context: Context) -> u16 {
-    if context.known_task().is_some() {
-        return 0;
-    }
-    receive_as(tables, context, Received::RolledBack);
-    answer(context)
+pub fn before_fetch(tables: &Tables, context: Context) -> u16 {
+    receive_again(tables, context).map_or(0, |_| answer(context))
 }
 
 /// The texts that tell this request's answer from others; nothing when it is not looked up. Varnish asks for every
 /// request, whatever vcl_recv returned: what user VCL rolled back before it returned is received again.
 pub fn with_identity(tables: &Tables, context: Context, use_it: impl FnOnce([&[u8]; 4])) {
     let Some(request) = context.request() else { return };
-    match context.known_task() {
-        Some(task) if task.decided == Some(context.restarts()) => return,
-        Some(_) => {}
-        None => _ = receive_as(tables, context, Received::RolledBack),
+    if context.known_task().is_some_and(|task| task.decided == Some(context.restarts())) {
+        return;
     }
+    receive_again(tables, context);
     let host = host_of(request);
     let route = request.value(b"x-gateway-route").unwrap_or_default();
     use_it([context.socket(), route, host.as_deref().unwrap_or_default(), request.url()]);

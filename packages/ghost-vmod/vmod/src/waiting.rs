@@ -12,7 +12,6 @@ use varnish::ffi;
 const INTERIM: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// A client whose thread waits, or is the one that is here.
-#[derive(Clone)]
 pub struct Waiting {
     session: *const ffi::sess,
     /// Nothing but the answer may be sent: some of it may be, or it was asked already, or knows no interim answers.
@@ -29,9 +28,9 @@ impl Waiting {
         Some(Self { session, is_asked: Cell::new(!may_be_asked) })
     }
 
-    /// The same, once its answer has begun.
-    pub fn begun(&self) -> Self {
-        Self { is_asked: Cell::new(true), ..*self }
+    /// Its answer begins: from here on nothing may be sent in between.
+    pub fn begin(&self) {
+        self.is_asked.set(true);
     }
 }
 

@@ -75,20 +75,23 @@ impl Fetch<'_> {
 
     /// Whoever waits for a pass, as it does until its answer has begun. Of a miss nobody knows who waits for it.
     pub fn client(self) -> Option<Waiting> {
-        // SAFETY: the fetch is live, and holds its object and its session; the thread of a pass's client waits for the
-        // object, and its connection stays open meanwhile.
-        unsafe {
-            let is_pass = u32::from((*self.raw).fetch_objcore.as_ref()?.flags) & ffi::oc_flags_OC_F_PRIVATE != 0;
-            let may_be_asked = self.asker.is_some_and(|asker| asker.knows_interim_answers);
-            if is_pass { Waiting::of((*self.raw).sp, may_be_asked) } else { None }
-        }
+        let may_be_asked = self.asker.is_some_and(|asker| asker.knows_interim_answers);
+        // SAFETY: the fetch is live, and holds its session; the thread of a pass's client waits for the object, and its
+        // connection stays open meanwhile.
+        if self.is_pass() { unsafe { Waiting::of((*self.raw).sp, may_be_asked) } } else { None }
+    }
+
+    fn is_pass(self) -> bool {
+        // SAFETY: the fetch is live, and holds its object.
+        let object = unsafe { (*self.raw).fetch_objcore.as_ref() };
+        object.is_some_and(|object| u32::from(object.flags) & ffi::oc_flags_OC_F_PRIVATE != 0)
     }
 
     /// The body is read no further ahead than this of the one client that reads it meanwhile, or all of a large one would
     /// be in memory. Varnish's parameter for it would also hold what nobody reads yet: a request's body that is kept, a
     /// synthetic answer, a packed part of a page.
     fn read_little_ahead(self) {
-        if self.asker.is_some() && self.client().is_some() {
+        if self.asker.is_some() && self.is_pass() {
             // SAFETY: the fetch is live, and its object is under way; nobody reads of it before the answer begins.
             unsafe {
                 if let Some(under_way) = (*self.raw).fetch_objcore.as_ref().and_then(|object| object.boc.as_mut()) {
@@ -222,7 +225,6 @@ fn connection(fetch: Fetch, response: &Response<TcpConnect>) -> Option<*mut ffi:
         Extent::Chunked => (&raw const ffi::BS_CHUNKED, -1),
         Extent::UntilClosed => (&raw const ffi::BS_EOF, -1),
     };
-    fetch.read_little_ahead();
     fetch.account(|count| count.beresp_hdrbytes += response.head_bytes() as u64);
     // SAFETY: the fetch is live and this is its thread. WS_Alloc gives room that is aligned for any of Varnish's structs,
     // as many bytes as it is asked for, or null; it lives until the workspace is rolled back, before which Varnish calls
@@ -250,6 +252,7 @@ fn connection(fetch: Fetch, response: &Response<TcpConnect>) -> Option<*mut ffi:
 
 /// From here on Varnish has the answer, until it calls `finish`.
 fn hang_on(fetch: Fetch, connection: *mut ffi::http_conn, answer: Answer) {
+    fetch.read_little_ahead();
     // SAFETY: the fetch is live and this is its thread; `connection` was made for it.
     unsafe {
         let fetch = fetch.raw();

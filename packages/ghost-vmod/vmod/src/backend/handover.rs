@@ -17,7 +17,7 @@ use std::ptr;
 
 use varnish::ffi;
 
-use crate::{context::Context, receive::receive_again, table::Tables};
+use crate::{context::Context, receive::before_fetch, table::Tables};
 
 struct Status(ffi::body_status);
 
@@ -31,7 +31,7 @@ static LENT: Status = Status(ffi::body_status { name: c"none".as_ptr(), nbr: 0, 
 ///
 /// Returns the status of ghost's own answer, or 0.
 pub fn lend(tables: &Tables, context: Context) -> u16 {
-    let status = receive_again(tables, context);
+    let status = before_fetch(tables, context);
     let names_length = context.request().is_some_and(|request| request.value(b"content-length").is_some());
     if status == 0 && !names_length {
         replace(context, (&raw const ffi::BS_NONE).cast(), &raw const LENT.0);

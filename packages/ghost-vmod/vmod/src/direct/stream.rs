@@ -79,8 +79,8 @@ unsafe extern "C" fn bytes(
         // SAFETY: `init` put the reply there; nobody else has it while it is delivered.
         let reply = unsafe { (*slot).cast::<Reply>().as_mut() };
         // Taken out, so that whatever happens closes the backend's connection at once.
-        match reply.and_then(|reply| Some((reply.client.begun(), reply.response.take()?))) {
-            Some((client, response)) => pass_on(Delivery(delivery), response, &client),
+        match reply.and_then(|reply| Some((&reply.client, reply.response.take()?))) {
+            Some((client, response)) => pass_on(Delivery(delivery), response, client),
             None => 0,
         }
     }));
@@ -95,6 +95,7 @@ unsafe extern "C" fn fini(_: *mut vdp_ctx, slot: *mut *mut c_void) -> c_int {
 
 /// Not 0: the client's connection breaks, as it must where the body is not whole.
 fn pass_on(delivery: Delivery, mut response: Response<TcpConnect>, client: &Waiting) -> c_int {
+    client.begin();
     // What the client can have already it should not wait for.
     if response.is_ready() == Ok(false) && !delivery.push(VdpAction::Flush, &[]) {
         return FAILED;
