@@ -114,6 +114,16 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """Hostile clients and backends for ten minutes: nox -s fuzz -- [--seconds N] [--seed N] [--replay FILE] ..."""
+    environment = programs(session)
+    run = workshop(session)
+    paths = os.pathsep.join(str(ROOT / folder) for folder in ("e2e/live", "packages/chaperone/tests"))
+    found = f"--found={ROOT / 'dist' / 'fuzz'}"
+    run("python", str(ROOT / "e2e/fuzz/fuzz.py"), found, *session.posargs, env=environment | {"PYTHONPATH": paths})
+
+
+@nox.session
 def coverage(session: nox.Session) -> None:
     """What the tests run of our Python, lines and branches; not part of `tests`, whose work it doubles."""
     environment = programs(session)
@@ -151,7 +161,7 @@ def types(session: nox.Session) -> None:
     for package in PACKAGES:
         run("mypy", str(package / "src"), str(package / "tests"))
     run("mypy", "--package", "e2e.cluster")
-    for folder in ("e2e/live", "e2e/integration", "bench", "examples"):
+    for folder in ("e2e/live", "e2e/fuzz", "e2e/integration", "bench", "examples"):
         run("mypy", folder)
 
 

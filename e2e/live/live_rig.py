@@ -78,6 +78,12 @@ class LiveGateway:
         master = next(pid for pid in _children(self._process.pid) if _name(pid) == "haproxy")
         return master, max(_children(master))
 
+    @property
+    def serving(self) -> tuple[int, ...]:
+        """HAProxy's newest worker and varnishd's child: another one where one ended. 0 for one that is not there."""
+        own = [pid for pid in _children(self._process.pid) if _name(pid) in {"haproxy", "varnishd"}]
+        return tuple(max(_children(pid), default=0) for pid in sorted(own, key=_name))
+
     @contextmanager
     def unattended(self) -> Iterator[int]:
         """varnishd's process, while chaperone does nothing about anything."""
