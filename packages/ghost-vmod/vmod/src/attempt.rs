@@ -10,7 +10,6 @@ use ghost_core::{
 };
 
 use crate::{
-    backend::{Pool, handover},
     context::Context,
     count::{COUNTS, count},
     message::Message,
@@ -18,6 +17,7 @@ use crate::{
     route::Route,
     state,
     task::{Picked, Routed},
+    ways::fetch::{Pool, handover},
 };
 
 const NOT_FOUND: u16 = 404;

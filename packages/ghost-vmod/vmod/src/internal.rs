@@ -8,9 +8,9 @@ use serde_json::json;
 use crate::{
     context::Context,
     count::{COUNTS, Counts},
+    exchange::upstreams,
     state::{self, IS_DRAINING, Summary},
     table::Tables,
-    upstreams,
 };
 
 #[derive(Serialize)]

@@ -13,11 +13,10 @@
 
 mod answer;
 mod attempt;
-mod backend;
 mod context;
 mod count;
-mod direct;
 mod director;
+mod exchange;
 mod graveyard;
 mod internal;
 mod log;
@@ -29,11 +28,8 @@ mod route;
 mod state;
 mod table;
 mod task;
-mod timeouts;
-mod tunnel;
-mod upstreams;
 mod varnish_abi;
-mod waiting;
+mod ways;
 
 use std::{
     cell::RefCell,
@@ -92,7 +88,9 @@ mod ghost {
     };
 
     use super::{
-        KEY, answer, attempt, backend::handover, direct, guarded, internal, receive, router, state, table::Tables,
+        KEY, answer, attempt, guarded, internal, receive, router, state,
+        table::Tables,
+        ways::{direct, fetch::handover},
     };
 
     /// The delivery processor of direct passes comes and goes with the VCL.

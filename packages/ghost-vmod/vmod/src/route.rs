@@ -11,12 +11,12 @@ use std::{
 use varnish::ffi::{self, VCL_BACKEND, vdi_methods, vrt_ctx};
 
 use crate::{
-    backend::Pool,
     context::Context,
     director::{Director, Methods, NO_METHODS},
     panic_if_asked,
     task::Routed,
     varnish_abi::NONE,
+    ways::fetch::Pool,
 };
 
 /// What a director stands for.

@@ -15,7 +15,7 @@ use ghost_core::{Broken, Compiler, Document, Unusable};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::{graveyard, plan::Plan, upstreams};
+use crate::{exchange::upstreams, graveyard, plan::Plan};
 
 /// The folder that the supervisor and ghost share.
 const FOLDER: &str = "VARNISH_GATEWAY_GHOST_FOLDER";

@@ -13,7 +13,7 @@ use arc_swap::{ArcSwap, Guard};
 use ghost_core::RuleId;
 
 use crate::{
-    backend::Pool, context::Context, director::Director, graveyard, plan::Plan, route::Route, state, task::Routed,
+    context::Context, director::Director, graveyard, plan::Plan, route::Route, state, task::Routed, ways::fetch::Pool,
 };
 
 /// A plan with a director for each of its rules.

@@ -10,7 +10,7 @@ use std::{
 use ghost_core::{Rule, RuleId, endpoint::InFlight};
 use varnish::ffi::{self, vrt_ctx};
 
-use crate::{direct::Reply, director::Director, plan::Plan};
+use crate::{director::Director, plan::Plan, ways::direct::Reply};
 
 /// Lives in the task's workspace and is dropped with the task.
 #[derive(Default)]

@@ -13,16 +13,15 @@ use ghost_upstream::{Extent, Response, TcpConnect, with_request_head};
 use varnish::ffi::{self, VCL_BACKEND, VslTag, vrt_ctx};
 
 use crate::{
-    backend::{
+    context::Context,
+    exchange::{timeouts, upstreams, waiting::Waiting},
+    panic_if_asked,
+    task::{Asker, Task},
+    ways::fetch::{
         Endpoint, body,
         log::{self, Log},
         upload::BackendBody,
     },
-    context::Context,
-    panic_if_asked,
-    task::{Asker, Task},
-    timeouts, upstreams,
-    waiting::Waiting,
 };
 
 const FAILED: c_int = -1;

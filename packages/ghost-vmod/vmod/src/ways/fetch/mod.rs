@@ -10,7 +10,7 @@
 //! In place of Varnish's native backends, whose pool hands each connection to a thread that polls.
 
 mod body;
-mod fetch;
+mod gethdrs;
 pub mod handover;
 mod log;
 mod upload;
@@ -29,7 +29,7 @@ use ghost_upstream::end;
 
 use crate::{
     director::{Director, Methods, NO_METHODS},
-    tunnel,
+    ways::tunnel,
 };
 
 /// What a backend stands for.
@@ -62,7 +62,7 @@ impl Endpoint {
 // Nobody asks for `getip` but VCL 4.0, which this Varnish does not load.
 static METHODS: Methods<Endpoint> = Methods::new(
     c"ghost endpoint",
-    vdi_methods { gethdrs: Some(fetch::gethdrs), finish: Some(fetch::finish), ..NO_METHODS },
+    vdi_methods { gethdrs: Some(gethdrs::gethdrs), finish: Some(gethdrs::finish), ..NO_METHODS },
 );
 
 /// The backends of one VCL, made when they are first needed, and its way for upgraded connections.

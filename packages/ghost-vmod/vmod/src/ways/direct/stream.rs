@@ -10,7 +10,7 @@ use std::{
 use ghost_upstream::{Piece, Response, TcpConnect};
 use varnish::ffi::{self, VdpAction, vdp_ctx, vrt_ctx};
 
-use crate::{context::Context, direct::Reply, log, task::Task, waiting::Waiting};
+use crate::{context::Context, exchange::waiting::Waiting, log, task::Task, ways::direct::Reply};
 
 const FAILED: c_int = -1;
 

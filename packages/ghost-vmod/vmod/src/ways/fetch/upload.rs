@@ -5,7 +5,7 @@ use std::ptr;
 use ghost_upstream::{Framing, Sink, Upload};
 use varnish::ffi;
 
-use crate::{backend::fetch::Fetch, direct::give};
+use crate::ways::{direct::give, fetch::gethdrs::Fetch};
 
 /// The body of a fetch.
 pub struct BackendBody<'a> {

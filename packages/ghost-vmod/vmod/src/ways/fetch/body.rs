@@ -9,7 +9,7 @@ use std::{
 use ghost_upstream::Taken;
 use varnish::ffi::{self, VfpStatus, vfp_ctx, vfp_entry, vrt_ctx};
 
-use crate::backend::fetch::Answer;
+use crate::ways::fetch::gethdrs::Answer;
 
 struct Processor(ffi::vfp);
 

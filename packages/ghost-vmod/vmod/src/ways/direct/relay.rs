@@ -6,10 +6,10 @@ use crate::{
     answer::{close_when_draining, filter_by_route, synth},
     attempt,
     context::Context,
-    direct::{UNAVAILABLE, stream},
     message::Message,
     panic_if_asked,
     task::Task,
+    ways::direct::{UNAVAILABLE, stream},
 };
 
 /// Whether this is the answer of a backend that was asked directly: then the rest of vcl_synth must not run.

@@ -9,11 +9,11 @@ use ghost_upstream::{Client, Error, Tcp, Watch};
 use varnish::ffi::VslTag;
 
 use crate::{
-    backend::{
+    exchange::waiting::Waiting,
+    ways::fetch::{
         Endpoint,
-        fetch::{Answer, Fetch},
+        gethdrs::{Answer, Fetch},
     },
-    waiting::Waiting,
 };
 
 /// An exchange that is under way.

@@ -22,11 +22,10 @@ use crate::{
     attempt,
     context::Context,
     count::{COUNTS, count},
+    exchange::{timeouts, upstreams, waiting::Waiting},
     panic_if_asked,
     route::Route,
     task::Task,
-    timeouts, upstreams,
-    waiting::Waiting,
 };
 use client_body::ClientBody;
 use outgoing::Outgoing;
