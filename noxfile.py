@@ -185,8 +185,17 @@ def schema(session: nox.Session) -> None:
 @nox.session
 def build(session: nox.Session) -> None:
     """The three wheels, in dist/."""
-    run = workshop(session)
-    run("pip", "wheel", "-q", "--no-deps", "--wheel-dir", "dist", *map(str, PACKAGES))
+    environment = ROOT / ".nox" / "build"
+    fill(session, environment, dependencies("build"))
+    for package in PACKAGES:
+        session.chdir(package)
+        session.run(str(environment / "bin" / "hatch"), "build", "-t", "wheel", str(ROOT / "dist"), external=True)
+
+
+@nox.session
+def version(session: nox.Session) -> None:
+    """The one version of wheels, crates, chart and images: nox -s version -- [NEW]"""
+    session.run(sys.executable, str(TOOLCHAIN / "version.py"), *session.posargs, external=True)
 
 
 @nox.session

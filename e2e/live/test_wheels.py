@@ -5,6 +5,7 @@ import subprocess
 import sys
 import venv
 from collections.abc import Iterable
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,7 @@ def test_a_wheel_alone_gives_its_command(name: str, wheels: tuple[Path, Path], t
     usage = subprocess.run([command, "--help"], check=True, capture_output=True, text=True).stdout
     assert name in usage
     version = subprocess.run([command, "--version"], check=True, capture_output=True, text=True).stdout
-    assert version.strip().endswith("0.1.0")
+    assert metadata.version("varnish-gateway-common") in version
 
 
 def test_the_wheel_of_common_imports_alone(wheels: tuple[Path, Path], tmp_path: Path) -> None:
