@@ -1,5 +1,7 @@
 //! What is changed in a request on its way to the backend, and in the answer on its way back.
 
+use crate::header_name::{NAME_BYTES, fits};
+
 /// A header field as it stands in a message.
 #[derive(Debug)]
 pub struct Field {
@@ -42,9 +44,11 @@ impl Field {
 /// Refuses what is no token, and the fields that frame messages or are the gateway's own.
 pub fn check_name(name: &str) -> Result<(), String> {
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    // Varnish keeps the length of a name in one byte.
-    if name.is_empty() || name.len() > 120 || !name.bytes().all(is_token) {
+    if name.is_empty() || !name.bytes().all(is_token) {
         return Err(format!("{name:?} is no name of a header"));
+    }
+    if !fits(name.as_bytes()) {
+        return Err(format!("the header name {name:?} has more than {NAME_BYTES} characters"));
     }
     let lower = name.to_ascii_lowercase();
     let is_framing = ["connection", "content-length", "transfer-encoding"].contains(&lower.as_str());

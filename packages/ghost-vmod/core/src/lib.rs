@@ -28,6 +28,7 @@ pub mod filter;
 pub mod forwarded;
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod header_name;
 pub mod host;
 pub mod key;
 pub mod matcher;

@@ -11,11 +11,14 @@ use crate::{
     receive::{host_of, split},
     state::IS_DRAINING,
     task::Task,
+    ways::fetch::handover::take_back,
 };
 
 /// Fills in an answer of ghost's own; others are left as they are, but for errors of a backend. Answers of backends that
 /// were asked directly are not for here.
 pub fn synth(context: Context) {
+    // What was lent to a fetch that user VCL prevented.
+    take_back(context);
     if let (Some(answer), Some(asked)) = (context.response(), context.request()) {
         fill(context, answer, asked, false);
     } else if let (Some(answer), Some(asked)) = (context.backend_response(), context.backend_request()) {

@@ -17,6 +17,7 @@ use crate::{
     route::Route,
     task::{Asker, Task},
     varnish_abi::{PP2_TYPE_AUTHORITY, VPX_tlv, VRT_r_local_socket},
+    workspace,
 };
 
 /// A live `vrt_ctx`; what it hands out lives as long as the task.
@@ -241,9 +242,20 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// The text with a zero byte in the workspace, or null when that is full.
-    pub fn copy(self, text: &[u8]) -> ffi::VCL_STRING {
-        let bytes = c_int::try_from(text.len()).unwrap_or(0);
-        ffi::VCL_STRING(unsafe { ffi::WS_Copy((*self.raw).ws, text.as_ptr().cast(), bytes).cast() })
+    /// The text for VCL, in the task's workspace; none when that is full.
+    pub fn text(self, text: &[u8]) -> ffi::VCL_STRING {
+        // SAFETY: the workspace is the task's.
+        ffi::VCL_STRING(unsafe { workspace::copy((*self.raw).ws, &[text]) }.unwrap_or(ptr::null()))
+    }
+
+    /// Fails what VCL is doing, which then goes on as Varnish has it for that subroutine.
+    pub fn fail(self, reason: &str) {
+        let bytes = c_int::try_from(reason.len()).unwrap_or(0);
+        unsafe { ffi::VRT_fail(self.raw, c"%.*s".as_ptr(), bytes, reason.as_ptr()) }
+    }
+
+    /// The bit of the subroutine that calls, as Varnish numbers them.
+    pub fn subroutine(self) -> u32 {
+        unsafe { (*self.raw).method }
     }
 }

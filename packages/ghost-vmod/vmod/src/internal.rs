@@ -13,6 +13,9 @@ use crate::{
     table::Tables,
 };
 
+/// The socket that only the supervisor can open.
+const SOCKET: &[u8] = b"ghost";
+
 #[derive(Serialize)]
 struct Status<'a> {
     #[serde(flatten)]
@@ -29,7 +32,8 @@ struct Status<'a> {
 
 /// Does what is asked and keeps the body for vcl_synth; returns the status.
 pub fn internal(tables: &Tables, passes_directly: bool, context: Context) -> u16 {
-    let Some(request) = context.request() else {
+    // User VCL can call this for any socket's request.
+    let Some(request) = context.request().filter(|_| context.socket() == SOCKET) else {
         return 503;
     };
     let (method, path) = (request.method(), request.url());

@@ -26,10 +26,12 @@ mod random;
 mod receive;
 mod route;
 mod state;
+mod subroutine;
 mod table;
 mod task;
 mod varnish_abi;
 mod ways;
+mod workspace;
 
 use std::{
     cell::RefCell,
@@ -38,6 +40,7 @@ use std::{
 };
 
 use context::Context;
+use subroutine::Subroutines;
 use table::Tables;
 use varnish::vcl::Ctx;
 
@@ -49,6 +52,14 @@ fn guarded<T>(ctx: &Ctx, otherwise: T, work: impl FnOnce(Context) -> T) -> T {
         context.log("a bug: panicked");
         otherwise
     })
+}
+
+/// The same for a function that VCL calls: only where it belongs.
+fn called<T>(ctx: &Ctx, (place, function): (Subroutines, &str), otherwise: T, work: impl FnOnce(Context) -> T) -> T
+where
+    T: Copy,
+{
+    guarded(ctx, otherwise, |context| if place.admit(context, function) { work(context) } else { otherwise })
 }
 
 /// Panics where a test's request asks for it.
@@ -88,7 +99,11 @@ mod ghost {
     };
 
     use super::{
-        KEY, answer, attempt, guarded, internal, receive, router, state,
+        KEY, answer, attempt, called, guarded, internal, receive, router, state,
+        subroutine::{
+            BACKEND_FETCH, BACKEND_RESPONSE, DELIVER, HASH, INIT, PASS, PASS_OR_MISS, PIPE, RECV, REQUEST, SYNTH,
+            SYNTH_OR_BACKEND_ERROR,
+        },
         table::Tables,
         ways::{direct, fetch::handover},
     };
@@ -120,53 +135,53 @@ mod ghost {
 
         /// vcl_recv: normalises and routes a request, once. Returns a status to refuse with at once, or 0.
         pub fn receive(&self, ctx: &mut Ctx) -> i64 {
-            guarded(ctx, 503, |context| receive::receive(&self.tables, context)).into()
+            called(ctx, (RECV, "receive"), 503, |context| receive::receive(&self.tables, context)).into()
         }
 
         /// The status of ghost's own answer to this request or attempt; 0 where a backend answers.
         pub fn answer(&self, ctx: &mut Ctx) -> i64 {
-            guarded(ctx, 503, receive::answer).into()
+            called(ctx, (REQUEST, "answer"), 503, receive::answer).into()
         }
 
         /// The end of vcl_recv: as `answer`; nothing is looked up after it.
         pub fn decide(&self, ctx: &mut Ctx) -> i64 {
-            guarded(ctx, 503, |context| receive::decide(&self.tables, context)).into()
+            called(ctx, (RECV, "decide"), 503, |context| receive::decide(&self.tables, context)).into()
         }
 
         /// Whether the request is a WebSocket's handshake.
         pub fn is_upgrade(&self, ctx: &mut Ctx) -> bool {
-            guarded(ctx, false, receive::is_upgrade)
+            called(ctx, (RECV, "is_upgrade"), false, receive::is_upgrade)
         }
 
         /// vcl_hash: socket, route, host and target, each with its length; nothing for what is not looked up.
         pub unsafe fn key(&self, ctx: &mut Ctx) -> VCL_STRING {
-            guarded(ctx, VCL_STRING(ptr::null()), |context| {
+            called(ctx, (HASH, "key"), VCL_STRING(ptr::null()), |context| {
                 KEY.with_borrow_mut(|key| {
                     key.clear();
                     receive::with_identity(&self.tables, context, |parts| identity(parts, key));
-                    if key.is_empty() { VCL_STRING(ptr::null()) } else { context.copy(key) }
+                    if key.is_empty() { VCL_STRING(ptr::null()) } else { context.text(key) }
                 })
             })
         }
 
         /// vcl_pipe: picks an endpoint and filters the request. Returns a status to answer with, or 0.
         pub fn pipe(&self, ctx: &mut Ctx) -> i64 {
-            guarded(ctx, 503, attempt::pipe).into()
+            called(ctx, (PIPE, "pipe"), 503, attempt::pipe).into()
         }
 
         /// vcl_init: says that this VCL asks backends directly.
-        pub fn pass_directly(&self) {
-            self.passes_directly.store(true, Ordering::Relaxed);
+        pub fn pass_directly(&self, ctx: &mut Ctx) {
+            called(ctx, (INIT, "pass_directly"), (), |_| self.passes_directly.store(true, Ordering::Relaxed));
         }
 
         /// vcl_pass: asks the backend in this thread. Returns the status to answer with, or 0 where Varnish has to fetch.
         pub fn ask(&self, ctx: &mut Ctx) -> i64 {
-            guarded(ctx, 503, direct::ask).into()
+            called(ctx, (PASS, "ask"), 503, direct::ask).into()
         }
 
         /// vcl_synth: fills in the answer of a backend that was asked directly; whether there is one.
         pub fn relay(&self, ctx: &mut Ctx) -> bool {
-            let relayed = guarded(ctx, None, |context| Some(direct::relay(context)));
+            let relayed = guarded(ctx, None, |context| Some(SYNTH.admit(context, "relay") && direct::relay(context)));
             // Half of an answer must not look like one.
             relayed.unwrap_or_else(|| guarded(ctx, false, direct::give_up))
         }
@@ -174,33 +189,34 @@ mod ghost {
         /// vcl_pass and vcl_miss, right before Varnish fetches: its thread need not wake this one before the answer.
         /// Returns a status to answer with, or 0.
         pub fn lend(&self, ctx: &mut Ctx) -> i64 {
-            guarded(ctx, 503, |context| handover::lend(&self.tables, context)).into()
+            called(ctx, (PASS_OR_MISS, "lend"), 503, |context| handover::lend(&self.tables, context)).into()
         }
 
         /// vcl_backend_fetch, every attempt: as `pipe`.
         pub fn fetch(&self, ctx: &mut Ctx) -> i64 {
-            guarded(ctx, 503, attempt::fetch).into()
+            called(ctx, (BACKEND_FETCH, "fetch"), 503, attempt::fetch).into()
         }
 
         /// vcl_backend_response: the response filters of the backend that was picked.
         pub fn response(&self, ctx: &mut Ctx) {
-            guarded(ctx, (), attempt::response);
+            called(ctx, (BACKEND_RESPONSE, "response"), (), attempt::response);
         }
 
         /// vcl_deliver: the response filters of the route.
         pub fn deliver(&self, ctx: &mut Ctx) {
-            guarded(ctx, (), answer::deliver);
+            called(ctx, (DELIVER, "deliver"), (), answer::deliver);
         }
 
         /// vcl_synth and vcl_backend_error: fills in ghost's own answer, leaves others as they are.
         pub fn synth(&self, ctx: &mut Ctx) {
-            guarded(ctx, (), answer::synth);
+            called(ctx, (SYNTH_OR_BACKEND_ERROR, "synth"), (), answer::synth);
         }
 
         /// vcl_recv on the internal socket: does what the supervisor asks. Returns the status of the answer.
         pub fn internal(&self, ctx: &mut Ctx) -> i64 {
             let passes_directly = self.passes_directly.load(Ordering::Relaxed);
-            guarded(ctx, 503, |context| internal::internal(&self.tables, passes_directly, context)).into()
+            called(ctx, (RECV, "internal"), 503, |context| internal::internal(&self.tables, passes_directly, context))
+                .into()
         }
     }
 }

@@ -9,14 +9,12 @@ use std::{
 use ghost_core::{
     filter::{EditFields, Field},
     forwarded::EditForwarded,
+    header_name::{HeaderName, fits},
     request::Fields,
 };
 use varnish::ffi;
 
-use crate::varnish_abi::HDF_FILTER;
-
-/// The longest name that Varnish's one byte of length can hold, and the colon.
-const NAME_BYTES: usize = 254;
+use crate::{varnish_abi::HDF_FILTER, workspace};
 
 /// Texts that are read live as long as the task, since its workspace is only ever added to.
 #[derive(Clone, Copy)]
@@ -83,7 +81,13 @@ impl<'a> Message<'a> {
 
     /// Whether a field's name is longer than Varnish can look for: nobody could remove such a field.
     pub fn has_overlong_name(self) -> bool {
-        self.fields().any(|field| field.len() >= NAME_BYTES && name_of(field).len() >= NAME_BYTES)
+        self.fields().any(|field| !fits(field) && !fits(name_of(field)))
+    }
+
+    /// Whether Vary names a field that Varnish could not look for: it tries all the same.
+    pub fn varies_beyond_names(self) -> bool {
+        let is_separator = |byte: &u8| *byte == b',' || byte.is_ascii_whitespace();
+        self.values(b"vary").any(|value| !fits(value) && value.split(is_separator).any(|name| !fits(name)))
     }
 
     /// The values of all fields of that name.
@@ -155,6 +159,15 @@ impl<'a> Message<'a> {
         }
     }
 
+    /// No fields.
+    pub fn clear(self) {
+        // SAFETY: the first lines are no fields, and stay.
+        unsafe {
+            let lines = &mut (*self.http).nhd;
+            *lines = u16::try_from(ffi::HTTP_HDR_FIRST).map_or(*lines, |first| first.min(*lines));
+        }
+    }
+
     pub fn set_protocol(self, protocol: &'static CStr) {
         // SAFETY: a static text needs no room in the workspace.
         unsafe { ffi::http_SetH(self.http, ffi::HTTP_HDR_PROTO, protocol.as_ptr()) }
@@ -180,21 +193,8 @@ impl<'a> Message<'a> {
 
     /// The parts as one text in the workspace, with a zero byte after it.
     fn copy(self, parts: &[&[u8]]) -> Option<*const c_char> {
-        let bytes = u32::try_from(parts.iter().map(|part| part.len()).sum::<usize>()).ok()?;
-        // SAFETY: `ws` is the message's; WS_Alloc gives as many bytes as it is asked for, or null.
-        unsafe {
-            let room = ffi::WS_Alloc((*self.http).ws, bytes.checked_add(1)?).cast::<u8>();
-            if room.is_null() {
-                return None;
-            }
-            let mut end = room;
-            for part in parts {
-                end.copy_from_nonoverlapping(part.as_ptr(), part.len());
-                end = end.add(part.len());
-            }
-            end.write(0);
-            Some(room.cast())
-        }
+        // SAFETY: `ws` is the message's.
+        unsafe { workspace::copy((*self.http).ws, parts) }
     }
 
     /// Whether the workspace could not hold all that was written.
@@ -212,16 +212,13 @@ impl Fields for Message<'_> {
 
 impl EditFields for Message<'_> {
     fn remove(&mut self, name: &[u8]) {
-        if name.is_empty() || name.len() >= NAME_BYTES || self.value(name).is_none() {
+        if self.value(name).is_none() {
             return;
         }
-        // Varnish's form of a name: its length with the colon, the name, the colon.
-        let mut wanted = [0_u8; NAME_BYTES + 3];
-        wanted[0] = u8::try_from(name.len() + 1).unwrap_or(u8::MAX);
-        wanted[1..=name.len()].copy_from_slice(name);
-        wanted[name.len() + 1] = b':';
-        // SAFETY: `wanted` has Varnish's form and ends with a zero byte.
-        unsafe { ffi::http_Unset(self.http, wanted.as_ptr().cast()) }
+        // Requests with longer names are refused, and filters that name one are broken.
+        let Some(name) = HeaderName::new(name) else { return };
+        // SAFETY: the name has Varnish's form.
+        unsafe { ffi::http_Unset(self.http, name.form().as_ptr().cast()) }
     }
 
     fn add(&mut self, field: &Field) {

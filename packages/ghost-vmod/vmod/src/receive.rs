@@ -18,6 +18,7 @@ use crate::{
     plan::Plan,
     table::Tables,
     task::{Routed, Task},
+    ways::fetch::handover::take_back,
 };
 
 /// Answered when there is no configuration, or no room to work in.
@@ -32,6 +33,8 @@ const PATIENCE_SECONDS: u32 = 60;
 
 /// Returns the status to refuse with at once, or 0. A restart keeps the route, unless user VCL rolled the request back.
 pub fn receive(tables: &Tables, context: Context) -> u16 {
+    // What was lent to a fetch that user VCL prevented.
+    take_back(context);
     match context.restarts() {
         0 => receive_as(tables, context, Received::AsVarnishBegan),
         _ => receive_again(tables, context).unwrap_or(0),

@@ -79,7 +79,8 @@ fn varnishtest(workspace: &Path, test: &Path, is_direct: bool) -> Output {
     let vmods = format!("vmod_path={}:{}", target(workspace).join("vtc").display(), varnish_vmods());
     let direct = if is_direct { format!("include \"{}/direct.vcl\";", vcl.display()) } else { String::new() };
     let mut command = Command::new("varnishtest");
-    command.args(["-t", "30", "-p", COMPILE, "-D", &vmods, "-D", &format!("vcl={}", vcl.display())]);
+    // Room for what varnishd logs of some hundred requests.
+    command.args(["-b", "8m", "-t", "30", "-p", COMPILE, "-D", &vmods, "-D", &format!("vcl={}", vcl.display())]);
     command.args(["-D", &format!("direct={direct}")]).arg(test);
     command.output().expect("varnishtest is in PATH")
 }

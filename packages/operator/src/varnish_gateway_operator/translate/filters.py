@@ -31,8 +31,8 @@ FRAMING: Final = frozenset(
 OURS: Final = "x-gateway-"
 """What the names of the gateway's own fields begin with."""
 
-MAX_NAME_BYTES: Final = 120
-"""varnishd keeps the length of a name in one byte, and ghost has room for its own beside it."""
+MAX_NAME_BYTES: Final = 126
+"""varnishd counts a name and its colon in a signed byte."""
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9!#$%&'*+\-.^_`|~]+")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")

@@ -1,6 +1,6 @@
 //! vcl_synth: the head of a backend's answer becomes the client's.
 
-use ghost_core::{filter::EditFields, forwarded::EditForwarded};
+use ghost_core::filter::EditFields;
 
 use crate::{
     answer::{close_when_draining, filter_by_route, synth},
@@ -33,9 +33,9 @@ pub fn relay(context: Context) -> bool {
 
 /// What is left of an answer that could not be relayed: ghost's own in its place. Returns false, as for others of ghost's.
 pub fn give_up(context: Context) -> bool {
-    if let (Some(mut answer), Some(task)) = (context.response(), context.known_task()) {
+    if let (Some(answer), Some(task)) = (context.response(), context.known_task()) {
         (task.reply, task.answer) = (None, UNAVAILABLE);
-        answer.remove_if(|_| true);
+        answer.clear();
         answer.set_status(UNAVAILABLE, b"");
         synth(context);
     }

@@ -205,6 +205,9 @@ fn fill(context: Context, response: &Response<TcpConnect>) -> Option<()> {
     answer.set_protocol(if response.is_http_1_1() { c"HTTP/1.1" } else { c"HTTP/1.0" });
     answer.set_status(response.status(), response.reason());
     answer.append_lines(response.fields().map(|(line, _)| line));
+    if answer.varies_beyond_names() {
+        answer.set("Vary", b"*");
+    }
     match (response.extent(), response.content_length()) {
         (Extent::Chunked, _) => answer.append_line(b"Transfer-Encoding: chunked"),
         (_, Some(length)) if response.status() != 204 => {

@@ -10,6 +10,7 @@
 //!  vcl_backend_fetch             take_back: LENT -> BS_NONE, so that nobody looks for the body
 //! ```
 //!
+//! Where user VCL lends and then has no fetch, vcl_synth or the next vcl_recv takes back.
 //! Between the two Varnish 7.7 looks at the status there and nowhere else. It never lacks a thread for a fetch that is not
 //! in the background: those wait in its queue. To be read again in each Varnish: VBF_Fetch, vbf_stp_mkbereq, cnt_fetch.
 
@@ -39,7 +40,7 @@ pub fn lend(tables: &Tables, context: Context) -> u16 {
     status
 }
 
-/// First of all that a fetch does.
+/// First of all that a fetch does, and vcl_recv and vcl_synth.
 pub fn take_back(context: Context) {
     replace(context, &raw const LENT.0, (&raw const ffi::BS_NONE).cast());
 }
