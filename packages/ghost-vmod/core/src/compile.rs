@@ -119,7 +119,7 @@ impl<'a> Build<'a> {
 
     fn path(&mut self, wired: &wire::PathMatch, problems: &mut Problems) -> PathMatch {
         match wired.type_ {
-            wire::PathMatchType::Exact => PathMatch::Exact(wired.value.as_bytes().into()),
+            wire::PathMatchType::Exact => PathMatch::exact(&wired.value),
             wire::PathMatchType::PathPrefix => PathMatch::prefix(&wired.value),
             wire::PathMatchType::RegularExpression => match self.expression(&wired.value) {
                 Ok(expression) => PathMatch::Expression(expression),

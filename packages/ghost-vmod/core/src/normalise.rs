@@ -1,8 +1,10 @@
 //! The target and the Host of a request, brought into the one form that is matched, keyed and sent.
 //!
 //! Whatever is refused here is answered with 400. Nothing is copied where nothing changes.
+//!
+//! The form of a path is that of RFC 3986, 6.2.2, and the paths of rules have it, too: two spellings of one path are one.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, net::Ipv6Addr};
 
 use crate::query::escape;
 
@@ -33,13 +35,14 @@ impl Target<'_> {
     }
 }
 
-/// Resolves dot segments, also encoded ones; `//`, `%2F` and `;` stay; the query is nobody's business.
+/// Unreserved characters of the path lose their escapes, the digits of other escapes become upper-case, dot segments are
+/// resolved; `//`, `%2F` and `;` stay; the query is nobody's business.
 pub fn target<'a>(method: &[u8], raw: &'a [u8]) -> Result<Target<'a>, Malformed> {
     if raw == b"*" && method == b"OPTIONS" {
         return Ok(Target { text: Cow::Borrowed(raw), path_bytes: 1, authority: None });
     }
     let (authority, rest) = split_absolute(raw);
-    if rest.iter().any(|byte| *byte <= b' ' || *byte == 0x7f || *byte == b'#') {
+    if !rest.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'#') {
         return Err(Malformed);
     }
     let cut = rest.iter().position(|byte| *byte == b'?').unwrap_or(rest.len());
@@ -69,23 +72,43 @@ fn split_absolute(raw: &[u8]) -> (Option<&[u8]>, &[u8]) {
     (Some(&after[..end]), &after[end..])
 }
 
-/// The path without dot segments; refuses escapes that are none, and the zero byte.
+/// Refuses escapes that are none, the zero byte, and the backslash, which many a backend takes for a slash.
 fn resolve(path: &[u8]) -> Result<Cow<'_, [u8]>, Malformed> {
-    let mut has_dots = false;
-    for (place, byte) in path.iter().enumerate() {
-        match byte {
-            b'%' if escape(&path[place + 1..]).is_none_or(|escaped| escaped == 0) => {
-                return Err(Malformed);
-            }
-            b'/' => has_dots |= begins_with_dot(&path[place + 1..]),
-            _ => {}
-        }
+    if path.contains(&b'\\') {
+        return Err(Malformed);
     }
-    Ok(if has_dots { Cow::Owned(without_dots(path)) } else { Cow::Borrowed(path) })
+    let path = unescape(path).ok_or(Malformed)?;
+    let has_dots = path.windows(2).any(|pair| pair == b"/.");
+    Ok(if has_dots { Cow::Owned(without_dots(&path)) } else { path })
 }
 
-fn begins_with_dot(segment: &[u8]) -> bool {
-    matches!(segment, [b'.', ..] | [b'%', b'2', b'e' | b'E', ..])
+/// The escapes of a path in their normal form: of unreserved characters there are none, and the digits of others are in
+/// upper case. None where one stands for no byte, or for the zero byte.
+pub fn unescape(path: &[u8]) -> Option<Cow<'_, [u8]>> {
+    if !path.contains(&b'%') {
+        return Some(Cow::Borrowed(path));
+    }
+    let mut normal = Vec::with_capacity(path.len());
+    let mut rest = path;
+    while let [byte, after @ ..] = rest {
+        rest = after;
+        if *byte != b'%' {
+            normal.push(*byte);
+            continue;
+        }
+        match escape(after)? {
+            0 => return None,
+            escaped if is_unreserved(escaped) => normal.push(escaped),
+            _ => normal.extend([b'%', after[0].to_ascii_uppercase(), after[1].to_ascii_uppercase()]),
+        }
+        rest = &after[2..];
+    }
+    Some(Cow::Owned(normal))
+}
+
+/// RFC 3986, 2.3.
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
 /// RFC 3986, 5.2.4: nothing is above the root, and a dot segment at the end leaves its slash.
@@ -93,30 +116,23 @@ fn without_dots(path: &[u8]) -> Vec<u8> {
     let mut resolved: Vec<u8> = Vec::with_capacity(path.len());
     let mut segments = path.split(|byte| *byte == b'/').skip(1).peekable();
     while let Some(segment) = segments.next() {
-        let dots = dots(segment);
-        if dots == 2 {
-            let parent = resolved.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
-            resolved.truncate(parent);
+        match segment {
+            b"." => {}
+            b".." => {
+                let parent = resolved.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+                resolved.truncate(parent);
+            }
+            _ => {
+                resolved.push(b'/');
+                resolved.extend_from_slice(segment);
+                continue;
+            }
         }
-        if dots == 0 {
-            resolved.push(b'/');
-            resolved.extend_from_slice(segment);
-        } else if segments.peek().is_none() {
+        if segments.peek().is_none() {
             resolved.push(b'/');
         }
     }
     resolved
-}
-
-/// 1 for `.`, 2 for `..`, in any encoding; 0 for an ordinary segment.
-fn dots(segment: &[u8]) -> u8 {
-    let mut rest = segment;
-    let mut count = 0;
-    while begins_with_dot(rest) && count < 3 {
-        rest = if rest[0] == b'.' { &rest[1..] } else { &rest[3..] };
-        count += 1;
-    }
-    if rest.is_empty() && count < 3 { count } else { 0 }
 }
 
 /// The name in a Host field: lower-case, without port and trailing dot; an IPv6 literal keeps its brackets.
@@ -151,9 +167,8 @@ fn name_end(raw: &[u8]) -> Result<usize, Malformed> {
 
 fn literal_end(raw: &[u8]) -> Result<usize, Malformed> {
     let end = raw.iter().position(|byte| *byte == b']').ok_or(Malformed)?;
-    let inside = &raw[1..end];
-    let is_valid = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.');
-    if inside.is_empty() || !inside.iter().all(is_valid) { Err(Malformed) } else { Ok(end + 1) }
+    let inside = str::from_utf8(&raw[1..end]).map_err(|_| Malformed)?;
+    inside.parse::<Ipv6Addr>().map(|_| end + 1).map_err(|_| Malformed)
 }
 
 /// The server name of a TLS handshake, as listeners know it; an empty one is none.
@@ -193,6 +208,8 @@ mod tests {
             ("/a//../b", "/a/b"),
             ("/x?y=/../z", "/x?y=/../z"),
             ("/x/./?y=/../z", "/x/?y=/../z"),
+            ("/%2e", "/"),
+            ("/x/%2e%2e?%2e", "/?%2e"),
         ] {
             assert_eq!(path(raw).as_deref(), Ok(resolved), "{raw}");
         }
@@ -200,9 +217,25 @@ mod tests {
 
     #[test]
     fn what_is_no_dot_segment_stays() {
-        for raw in ["//admin", "/x%2f..%2fadmin", "/.../x", "/..x", "/.well-known", "/%2e%2e%2e/", "/a;b=../c", "/%2ex"]
-        {
+        for raw in ["//admin", "/x%2F..%2Fadmin", "/.../x", "/..x", "/.well-known", "/a;b=../c", "/%252e%252e/x"] {
             assert_eq!(path(raw).as_deref(), Ok(raw));
+        }
+    }
+
+    #[test]
+    fn unreserved_characters_are_not_escaped_and_other_escapes_are_in_upper_case() {
+        for (raw, normal) in [
+            ("/%61dmin", "/admin"),
+            ("/%41%5a%30%39%2d%2E%5f%7e", "/AZ09-._~"),
+            ("/%c3%a4", "/%C3%A4"),
+            ("/%2f%3b%3a%40%21%20%5c", "/%2F%3B%3A%40%21%20%5C"),
+            ("/%2561", "/%2561"),
+            ("/%25%361", "/%2561"),
+            ("/%2e%2e%2e/%2ex", "/.../.x"),
+            ("/a%7eb?c=%7e%c3", "/a~b?c=%7e%c3"),
+            ("http://a.test/%61?%61", "/a?%61"),
+        ] {
+            assert_eq!(path(raw).as_deref(), Ok(normal), "{raw}");
         }
     }
 
@@ -216,9 +249,28 @@ mod tests {
 
     #[test]
     fn malformed_targets_are_refused() {
-        for raw in ["", "x", "*", "/%00", "/%0", "/%", "/%zz", "/a b", "/a#b", "a.test:443", "ftp://a/", "/\x01"] {
+        for raw in [
+            "",
+            "x",
+            "*",
+            "/%00",
+            "/%0",
+            "/%",
+            "/%zz",
+            "/a b",
+            "/a#b",
+            "a.test:443",
+            "ftp://a/",
+            "/\x01",
+            "/\x7f",
+            "/\\admin",
+            "/ä",
+            "/a?ä",
+            "/a%2\u{0}",
+        ] {
             assert_eq!(path(raw), Err(Malformed), "{raw}");
         }
+        assert_eq!(path("/a?b\\c").as_deref(), Ok("/a?b\\c"));
     }
 
     #[test]
@@ -256,6 +308,7 @@ mod tests {
             ("[::1]:8080", "[::1]"),
             ("[FE80::1]", "[fe80::1]"),
             ("10.0.0.1:1", "10.0.0.1"),
+            ("[::ffff:10.0.0.1]:1", "[::ffff:10.0.0.1]"),
         ] {
             assert_eq!(name(raw).as_deref(), Ok(bare), "{raw}");
         }
@@ -273,8 +326,32 @@ mod tests {
     fn malformed_hosts_are_refused() {
         let long = "a".repeat(256);
         for raw in [
-            "", ".", "..", ".a", "a..", "a..b", ":80", "a:b", "a:123456", "a:1:2", "[::1", "[]", "[::1]x", "a/b",
-            "a b", "u@a", "a,b", "a%62", &long,
+            "",
+            ".",
+            "..",
+            ".a",
+            "a..",
+            "a..b",
+            ":80",
+            "a:b",
+            "a:123456",
+            "a:1:2",
+            "[::1",
+            "[]",
+            "[::1]x",
+            "[:]",
+            "[1:2]",
+            "[:::]",
+            "[10.0.0.1]",
+            "[::1%25eth0]",
+            "[v1.a]",
+            "[::1].",
+            "a/b",
+            "a b",
+            "u@a",
+            "a,b",
+            "a%62",
+            &long,
         ] {
             assert_eq!(name(raw), Err(Malformed), "{raw}");
         }

@@ -1,18 +1,18 @@
 //! The rules of one hostname by path: few of them one by one; of many, exact paths by hash, prefixes by their elements,
 //! expressions one by one.
 
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
 use foldhash::fast::RandomState;
 
-use crate::{expression::Expression, routing::RuleId};
+use crate::{expression::Expression, normalise::unescape, routing::RuleId};
 
 type Map<T> = HashMap<Box<[u8]>, T, RandomState>;
 
 /// How a rule's path is matched.
 #[derive(Clone, Debug)]
 pub enum PathMatch {
-    /// Byte for byte.
+    /// Byte for byte, in the form of a request's path.
     Exact(Box<[u8]>),
     /// By whole elements; kept without the trailing slash, so that the root is empty.
     Prefix(Box<[u8]>),
@@ -22,8 +22,12 @@ pub enum PathMatch {
 }
 
 impl PathMatch {
+    pub fn exact(value: &str) -> Self {
+        Self::Exact((*normal(value)).into())
+    }
+
     pub fn prefix(value: &str) -> Self {
-        Self::Prefix(value.strip_suffix('/').unwrap_or(value).as_bytes().into())
+        Self::Prefix((*normal(value.strip_suffix('/').unwrap_or(value))).into())
     }
 
     fn holds(&self, path: &[u8]) -> bool {
@@ -34,6 +38,11 @@ impl PathMatch {
             Self::Nowhere => false,
         }
     }
+}
+
+/// As the paths of requests are spelled; what no request can ask for stays as it is.
+fn normal(value: &str) -> Cow<'_, [u8]> {
+    unescape(value.as_bytes()).unwrap_or(Cow::Borrowed(value.as_bytes()))
 }
 
 /// So many rules are asked one after the other sooner than a tree is climbed, which is spread over the memory.

@@ -180,6 +180,40 @@ fn indexed(routing: &Routing, asked: &Asked) -> Verdict {
     routing.decide(b"s-80", Connection::Client(asked.server_name.map(str::as_bytes)), &request)
 }
 
+/// Every escape undone: what two spellings of a path have in common.
+fn decoded(path: &[u8]) -> Vec<u8> {
+    let text = str::from_utf8(path).unwrap();
+    let mut parts = text.split('%');
+    let mut found = parts.next().unwrap().as_bytes().to_vec();
+    for part in parts {
+        found.push(u8::from_str_radix(&part[..2], 16).unwrap());
+        found.extend_from_slice(&part.as_bytes()[2..]);
+    }
+    found
+}
+
+/// RFC 3986, 5.2.4, segment by segment.
+fn resolved(path: &str) -> Vec<u8> {
+    let mut kept: Vec<&str> = Vec::new();
+    let segments: Vec<_> = path[1..].split('/').collect();
+    for (place, segment) in segments.iter().enumerate() {
+        let plain = segment.replace("%2e", ".").replace("%2E", ".");
+        let is_last = place + 1 == segments.len();
+        match plain.as_str() {
+            "." | ".." => {
+                if plain == ".." {
+                    kept.pop();
+                }
+                if is_last {
+                    kept.push("");
+                }
+            }
+            _ => kept.push(segment),
+        }
+    }
+    format!("/{}", kept.join("/")).into_bytes()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(512))]
 
@@ -207,12 +241,13 @@ proptest! {
     }
 
     #[test]
-    fn a_normalised_target_is_normal(raw in "[/a.%2eE?;]{0,12}") {
+    fn a_normalised_target_is_normal(raw in "[/a.%2eE67cC?;]{0,12}") {
         let raw = format!("/{raw}");
         if let Ok(target) = ghost_core::normalise::target(b"GET", raw.as_bytes()) {
             let again = ghost_core::normalise::target(b"GET", &target.text).unwrap();
             prop_assert_eq!(&again.text, &target.text);
             prop_assert!(!target.path().split(|byte| *byte == b'/').any(|segment| segment == b"." || segment == b".."));
+            prop_assert_eq!(decoded(target.path()), decoded(&resolved(raw.split('?').next().unwrap())));
         }
     }
 }

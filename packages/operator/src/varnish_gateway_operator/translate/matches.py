@@ -1,6 +1,7 @@
 """HTTPRouteMatch -> Match, and what makes a match impossible."""
 
 import re
+import string
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
@@ -13,6 +14,8 @@ from varnish_gateway_operator.translate.problems import Problem, unsupported
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
 
 _PATH: Final = re.compile(r"(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|%[0-9a-fA-F]{2})+")
+_ESCAPE: Final = re.compile("%([0-9a-fA-F]{2})")
+_UNRESERVED: Final = frozenset("-._~" + string.ascii_letters + string.digits)
 _FORBIDDEN: Final = ("//", "/./", "/../", "%2f", "%2F")
 
 Values = tuple[ValueMatch, ...]
@@ -62,11 +65,23 @@ def _path(type_: str, value: str) -> PathMatch | Problem:
         return PathMatch(type="RegularExpression", value=value)
     if type_ not in ("Exact", "PathPrefix"):
         return unsupported("path.type", f"{type_!r} is not a known type of match")
-    if problem := _path_problem(value):
+    normal = _normalised(value)
+    if problem := _path_problem(value) or _path_problem(normal):
         return unsupported("path.value", problem)
     if type_ == "Exact":
-        return PathMatch(type="Exact", value=value)
-    return PathMatch(type="PathPrefix", value=value.rstrip("/") or "/")  # a slash at its end is no element
+        return PathMatch(type="Exact", value=normal)
+    return PathMatch(type="PathPrefix", value=normal.rstrip("/") or "/")  # a slash at its end is no element
+
+
+def _normalised(value: str) -> str:
+    """As ghost has the paths of requests: unreserved characters are not escaped, the digits of other escapes are in upper
+    case (RFC 3986, 6.2.2)."""
+
+    def normal(escape: re.Match[str]) -> str:
+        character = chr(int(escape[1], 16))
+        return character if character in _UNRESERVED else escape[0].upper()
+
+    return _ESCAPE.sub(normal, value)
 
 
 def _path_problem(value: str) -> str | None:
