@@ -42,6 +42,8 @@ WORKSHOP = ROOT / ".nox" / "workshop"
 
 # Containers like to forbid Python its bytecode: hundreds of starts would compile the same sources each time.
 WITH_BYTECODE = {"PYTHONDONTWRITEBYTECODE": ""}
+# No Python of a gateway's takes modules from the folder that it is run in: that may be somebody else's.
+SAFE_PATH = {"PYTHONSAFEPATH": "1"}
 # More processes than processors: most of a live test is waiting.
 EVERY_TEST = ("-n", "4", "packages", "e2e/live")
 
@@ -58,7 +60,7 @@ def gateway(session: nox.Session) -> None:
         command += example_backends(example, options)
     # From here on this process is the gateway: signals reach it, and its exit code is ours.
     os.chdir(session.invoked_from)
-    os.execve(command[0], command, os.environ | environment)
+    os.execve(command[0], command, os.environ | environment | SAFE_PATH)
 
 
 def gateway_options(arguments: list[str]) -> tuple[list[str], Path]:

@@ -189,8 +189,8 @@ async def test_before_there_is_anything_to_apply_what_ghost_read_by_itself_count
 
 
 @pytest.fixture
-def cli() -> FakeVarnishCli:
-    return FakeVarnishCli()
+def cli(paths: Paths) -> FakeVarnishCli:
+    return FakeVarnishCli(paths.vcl.parent)
 
 
 async def test_a_good_vcl_is_kept_as_last_good(cli: FakeVarnishCli, paths: Paths) -> None:
@@ -235,7 +235,7 @@ async def test_a_new_pod_falls_back_to_what_serves_elsewhere(cli: FakeVarnishCli
     assert vcl.refusal
     assert vcl.refusal.digest == digest(b"broken")
     paths.last_good_vcl.write_bytes(b"good here")
-    again = Vcls(FakeVarnishCli(), paths.vcl)
+    again = Vcls(FakeVarnishCli(paths.vcl.parent), paths.vcl)
     assert await vcl.apply(again, b"broken", b"good elsewhere")
     assert again.active_digest == digest(b"good here")
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import re
 import signal
 import sys
 import tempfile
@@ -17,6 +18,15 @@ from chaperone_rig import PATIENCE_SECONDS, Until, get, own_address, program, st
 from gateway_rig import GATEWAY, ROUTE, SERVICE, SLICE, Backend, Backends
 
 pytestmark = pytest.mark.live
+
+USER_VCL = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: user-vcl}
+data:
+  user.vcl: |
+    VCL
+"""
 
 
 class Gateway:
@@ -34,13 +44,15 @@ class Gateway:
     def write(self, name: str, text: str) -> None:
         (self.folder / name).write_text(text)
 
-    async def start(self, *options: str) -> None:
+    async def start(self, *options: str, within: Path | None = None) -> None:
+        """`within`: the folder that one is in."""
         program("VARNISH_GATEWAY_VARNISHD"), program("VARNISH_GATEWAY_VMOD_PATH")
         with self.log.open("wb") as log:
             self.process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "varnish_gateway_chaperone", "standalone", str(self.folder)),
+                *(sys.executable, "-P", "-m", "varnish_gateway_chaperone", "standalone", str(self.folder)),
                 *("--address", self.address, "--ready-file", str(self.ready), "--state", str(self.state), *options),
                 stderr=log,
+                cwd=within,
             )
 
     async def until_ready(self) -> None:
@@ -104,6 +116,44 @@ async def test_from_a_folder_to_an_answer_and_back(gateway: Gateway, until: Unti
     assert await gateway.end() == 0
     assert not gateway.ready.exists()
     assert get(gateway.address) == 0
+
+
+async def test_no_program_or_module_of_the_folder_is_run(gateway: Gateway) -> None:
+    """Whose manifests these are may not be who runs the gateway."""
+    trap = gateway.folder / "trapped"
+    for name in ("asyncio", "structlog", "json", "pydantic", "varnish_gateway_chaperone", "varnish_gateway_common"):
+        (gateway.folder / f"{name}.py").write_text(f"open({str(trap)!r}, 'a').write({name!r})\nraise SystemExit(3)\n")
+    for name in ("varnishd", "haproxy", "varnish-gateway-operator", "varnishstat"):
+        (gateway.folder / name).write_text(f"#!/bin/sh\necho {name} >> {trap}\n")
+        (gateway.folder / name).chmod(0o755)
+    await gateway.start(within=gateway.folder)
+    await gateway.until_ready()
+    assert await status_of(gateway.address) == 200
+    assert not trap.exists()
+
+
+async def test_a_namespace_called_status_serves(gateway: Gateway, until: Until) -> None:
+    for name in ("gateway.yaml", "route.yaml", "service.yaml", "slice.yaml"):
+        text = (gateway.folder / name).read_text()
+        gateway.write(name, re.sub(r"metadata: {name: (gw|web)", r"metadata: {namespace: status, name: \1", text))
+    await gateway.start()
+    await gateway.until_ready()
+    await until(lambda: get(gateway.address) == 200)
+    await until(lambda: "'True'" in (gateway.state / "status/gateway/status/gw.yaml").read_text())
+
+
+async def test_user_vcl_includes_no_file_of_the_host(gateway: Gateway, until: Until) -> None:
+    """It would be told line by line in the status."""
+    secret = gateway.folder.parent / "secret"
+    secret.write_text("a secret that is no VCL\n")
+    text = (gateway.folder / "gateway.yaml").read_text()
+    reference = "userVCLConfigMapRef: {name: user-vcl, namespace: default}"
+    gateway.write("gateway.yaml", text.replace("spec: {varnishdExtraArgs", f"spec: {{{reference}, varnishdExtraArgs"))
+    gateway.write("vcl.yaml", USER_VCL.replace("VCL", f'include "{secret}";'))
+    await gateway.start()
+    status = gateway.state / "status/gateway/default/gw.yaml"
+    await until(lambda: status.exists() and "unsafe" in status.read_text())
+    assert "a secret" not in status.read_text() + gateway.log.read_text()
 
 
 async def test_edits_are_in_effect(gateway: Gateway, until: Until) -> None:

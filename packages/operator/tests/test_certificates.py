@@ -187,7 +187,7 @@ NOT_BASE64 = [{"tls.key": "secret!"}, {"tls.key": "s"}]
 def test_what_is_no_secret_is_refused_without_telling_it(field: str, value: Any) -> None:
     with pytest.raises(InvalidObjectError) as error:
         resources([{**secret("a", A), field: value}])
-    assert str(error.value).startswith(f"{field}: ")
+    assert str(error.value).startswith(field)
     assert not any(word in str(error.value) for word in ("secret", "7654321", "AAAA", "'s'"))
 
 

@@ -74,8 +74,8 @@ def test_a_broken_object_keeps_its_last_good_version(source: FolderSource) -> No
     assert ("default", "other") in found.http_routes
     (mistake,) = source.mistakes
     assert str(mistake) == (
-        f"{source.root}/web.yaml:2: HTTPRoute default/web: spec.rules[0].backendRefs[0].port: "
-        "'http' should be a valid integer"
+        "web.yaml:5:90 HTTPRoute default/web: spec.rules[0].backendRefs[0].port is 'http', a text; "
+        "it must be a whole number"
     )
 
 
@@ -92,7 +92,7 @@ def test_of_two_files_with_one_object_the_first_counts(source: FolderSource) -> 
     assert source.read().http_routes["default", "web"].spec.rules[0].backend_refs[0].port == 80
     (mistake,) = source.mistakes
     assert mistake.file.name == "zzz.yaml"
-    assert mistake.message == f"is defined in {source.root}/web.yaml:2 already; that one counts"
+    assert mistake.message == "is defined in web.yaml:2 already; that one counts"
 
 
 def test_a_namespace_that_is_used_exists_and_has_its_label(source: FolderSource) -> None:
@@ -127,7 +127,7 @@ def test_a_folder_that_is_gone_is_no_empty_folder(source: FolderSource, tmp_path
 def test_an_endless_alias_is_a_mistake(source: FolderSource) -> None:
     write(source.root / "web.yaml", WEB.replace("metadata: {", "metadata: &m {annotations: *m, "))
     source.read()
-    assert [mistake.message for mistake in source.mistakes] == ["has more than 100000 values, or more than 64 levels"]
+    assert [mistake.message for mistake in source.mistakes] == ["nested deeper than 100 levels"]
 
 
 def test_a_bomb_of_aliases_is_a_mistake(source: FolderSource) -> None:
@@ -137,4 +137,4 @@ def test_a_bomb_of_aliases_is_a_mistake(source: FolderSource) -> None:
     text = f"{CLASS}apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: bomb}}\nbinaryData:\n  {bomb}"
     write(source.root / "bomb.yaml", text)
     source.read()
-    assert any("more than 100000 values" in mistake.message for mistake in source.mistakes)
+    assert any("stand for more than 100000 values" in mistake.message for mistake in source.mistakes)

@@ -40,7 +40,7 @@ def documents(source: FolderSource, plan: Plan) -> dict[str, str]:
 
 def statuses(source: FolderSource, plan: Plan) -> dict[str, Any]:
     """What the user is told, without times."""
-    mistakes = [f"{each.file.name}:{each.line}: {each.object}: {each.message}" for each in source.mistakes]
+    mistakes = list(map(str, source.mistakes))
     found = {
         " ".join((kind, "/".join(filter(None, (namespace, name))))): status.status
         for (kind, namespace, name), status in sorted(plan.statuses.items())

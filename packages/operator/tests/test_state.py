@@ -1,13 +1,14 @@
 """The STATE folder: what is written, left alone and removed."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 import yaml
 
 from certificate_rig import gateway, listener, pair, secret
-from operator_rig import GATEWAY, plan, route
+from operator_rig import GATEWAY, plan, report, route
 from varnish_gateway_common.files import write_if_changed
 from varnish_gateway_operator.files import Mistake
 from varnish_gateway_operator.state import StateFolder
@@ -91,9 +92,9 @@ def test_what_was_seen_to_go_is_removed_beside_mistakes(state: StateFolder) -> N
 
 
 def test_mistakes_are_a_file(state: StateFolder) -> None:
-    state.write_mistakes([Mistake(Path("/in/a.yaml"), 3, "HTTPRoute default/web", "spec: wrong")], Path("/in"))
+    state.write_mistakes([Mistake(Path("a.yaml"), 3, 7, "HTTPRoute default/web", "spec: wrong")])
     assert yaml.safe_load((state.root / "status/mistakes.yaml").read_text()) == [
-        {"file": "a.yaml", "line": 3, "object": "HTTPRoute default/web", "message": "spec: wrong"}
+        {"file": "a.yaml", "line": 3, "column": 7, "object": "HTTPRoute default/web", "message": "spec: wrong"}
     ]
     write(state, GATEWAY)
     assert "status/mistakes.yaml" in files(state)
@@ -191,3 +192,26 @@ def test_keys_do_not_outlive_their_use(state: StateFolder) -> None:
     write_https(state, *HTTPS, ONE)
     assert write(state, "") == ["removed default/gw"]
     assert not list((state.root).glob("default/**/*"))
+
+
+def test_a_namespace_called_status_has_a_folder_of_its_own(state: StateFolder) -> None:
+    """Even for a Gateway whose name is that of a kind, and one called as what the folder of such a kind would hold."""
+    text = GATEWAY.replace("metadata: {name: gw}", "metadata: {name: gateway, namespace: status}")
+    found = plan(text)
+    assert state.write_gateways(found, is_complete=True) == ["wrote routing.json, main.vcl, pod.json of status/gateway"]
+    state.write_statuses(found, is_complete=True, now="now")
+    assert {"status_/gateway/pod.json", "status/gateway/status/gateway.yaml"} <= files(state)
+    (state.root / "status_/gateway/report.json").write_bytes(report().to_json())
+    (state.root / "status/gateway/report.json").write_bytes(report().to_json())
+    assert list(state.reports()) == [("status", "gateway")]
+    assert StateFolder(state.root).write_gateways(plan(""), is_complete=True) == ["removed status/gateway"]
+
+
+def test_what_stands_in_the_place_of_a_document_is_not_waited_for(state: StateFolder) -> None:
+    write(state, GATEWAY)
+    for name in ("report.json", "pod.json"):
+        (state.root / "default/gw" / name).unlink(missing_ok=True)
+        os.mkfifo(state.root / "default/gw" / name)
+    assert state.reports() == {}
+    assert write(state, GATEWAY) == ["wrote pod.json of default/gw"]
+    assert (state.root / "default/gw/pod.json").is_file()

@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(_: argparse.ArgumentParser, options: argparse.Namespace, log: logs.Log) -> int:
     state = options.state.resolve()
-    log = log.bind(gateway="/".join(state.parts[-2:]))
+    log = log.bind(gateway=f"{names.namespace_of(state.parent.name)}/{state.name}")
     return app.run(_processes(options), state, options.endpoints.resolve(), log)
 
 

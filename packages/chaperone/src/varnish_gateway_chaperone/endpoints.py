@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from varnish_gateway_chaperone.inputs import Slice, SliceEndpoint, SliceName, SlicePort
 from varnish_gateway_common.ghost import Endpoint
 from varnish_gateway_common.routing import ExternalName, Service, ServiceKey
+from varnish_gateway_common.wording import discreet, named, plain, quoted, trail_text
 
 SERVICE_LABEL = "kubernetes.io/service-name"
 
@@ -61,25 +62,26 @@ def read_slice(content: Mapping[str, Any]) -> tuple[Slice | None, tuple[str, ...
     try:
         found = _EndpointSlice.model_validate(content)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        return None, (f"EndpointSlice: {'.'.join(map(str, first['loc']))}: {first['msg']}",)
+        first = error.errors(include_url=False)[0]
+        return None, (discreet(f"EndpointSlice: {trail_text(first['loc'])} {plain(first)}"),)
     namespace = found.metadata.namespace or "default"
+    title = f"{named(namespace)}/{named(found.metadata.name)}"
     service = (found.metadata.labels or {}).get(SERVICE_LABEL)
     if service is None:
-        return None, (f"EndpointSlice {namespace}/{found.metadata.name}: no label {SERVICE_LABEL}",)
+        return None, (f"EndpointSlice {title}: no label {SERVICE_LABEL}",)
     endpoints, refused = _endpoints(found)
     ports = tuple(
         SlicePort(port.name or "", port.port)
         for port in found.ports or ()
         if port.port is not None and port.protocol in {None, "TCP"}
     )
-    reasons = tuple(f"EndpointSlice {namespace}/{found.metadata.name}: {reason}" for reason in refused)
+    reasons = tuple(f"EndpointSlice {title}: {reason}" for reason in refused)
     return Slice(namespace, found.metadata.name, service, ports, endpoints), reasons
 
 
 def _endpoints(found: _EndpointSlice) -> tuple[tuple[SliceEndpoint, ...], list[str]]:
     if found.address_type not in {"IPv4", "IPv6"}:
-        return (), [f"addressType {found.address_type!r} is not supported, only IPv4 and IPv6"]
+        return (), [f"addressType {quoted(found.address_type)} is not supported, only IPv4 and IPv6"]
     endpoints: list[SliceEndpoint] = []
     refused: list[str] = []
     for endpoint in found.endpoints or ():
@@ -87,7 +89,7 @@ def _endpoints(found: _EndpointSlice) -> tuple[tuple[SliceEndpoint, ...], list[s
         for text in endpoint.addresses:
             address = address_of(text, found.address_type)
             if address is None:
-                refused.append(f"{text!r} is not an {found.address_type} address")
+                refused.append(f"{quoted(text)} is not an {found.address_type} address")
             elif state is not None:
                 endpoints.append(SliceEndpoint(address, state, endpoint.zone))
     return tuple(endpoints), refused

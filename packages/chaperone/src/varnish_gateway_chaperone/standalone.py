@@ -24,6 +24,7 @@ from varnish_gateway_chaperone.varnish.daemon import is_in_use
 from varnish_gateway_common import names
 from varnish_gateway_common.files import write_atomically
 from varnish_gateway_common.pod import Pod
+from varnish_gateway_common.reading import read_regular
 from varnish_gateway_common.report import Report
 
 LOOK_SECONDS: Final = 0.1
@@ -190,8 +191,8 @@ class Standalone:
     def _serving(self, gateway: Gateway) -> Pod | None:
         """The sockets that it serves on, once they are those of its pod.json; said once."""
         try:
-            pod = parse_pod((gateway.state / names.POD).read_bytes())
-            report = Report.from_json((gateway.state / names.REPORT).read_bytes())
+            pod = parse_pod(read_regular(gateway.state / names.POD))
+            report = Report.from_json(read_regular(gateway.state / names.REPORT))
         except (OSError, ValueError, DocumentError):
             return None
         if not report.is_serving or report.pod_digest != pod.digest:
@@ -222,8 +223,8 @@ def gateway_folders(state: Path) -> Iterator[tuple[GatewayName, Path]]:
     """Every STATE/<namespace>/<gateway>/ with a pod.json."""
     for file in sorted(state.glob(f"*/*/{names.POD}")):
         folder = file.parent
-        if folder.parent.name != names.STATUS:
-            yield (folder.parent.name, folder.name), folder
+        if namespace := names.namespace_of(folder.parent.name):
+            yield (namespace, folder.name), folder
 
 
 def _attempt(action: Callable[[], object]) -> list[str]:
@@ -241,8 +242,8 @@ def urls(pod: Pod, address: str) -> list[str]:
 
 
 def program(module: str) -> list[str]:
-    """This Python with one of our modules: no script has to be found."""
-    return [sys.executable, "-m", module]
+    """This Python with one of our modules: no script has to be found. Never a module of the folder that one is in."""
+    return [sys.executable, "-P", "-m", module]
 
 
 def translator_program() -> list[str]:

@@ -1,6 +1,7 @@
 """Files as a source: edits, broken files, files that go and come back, folders that are replaced."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from chaperone_rig import Until
 from varnish_gateway_chaperone.inputs import Inputs
 from varnish_gateway_chaperone.sources.files import FileSource, PemFolder, SliceFolder
+from varnish_gateway_common import names
 
 
 def slice_of(name: str, address: str) -> str:
@@ -54,6 +56,35 @@ def test_a_broken_file_keeps_its_last_good_slices(tmp_path: Path, garbage: str) 
     file.write_text(slice_of("a", "10.0.0.22"))
     assert addresses(folder) == ["10.0.0.22"]
     assert folder.read()[1] == ()
+
+
+def test_what_waits_or_never_ends_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(slice_of("a", "10.0.0.1"))
+    os.mkfifo(tmp_path / "b.yaml")
+    (tmp_path / "c.yaml").symlink_to("/dev/zero")
+    folder = SliceFolder(tmp_path)
+    assert addresses(folder) == ["10.0.0.1"]
+    assert ["not a regular file" in each for each in folder.read()[1]] == [True, True]
+
+
+def test_a_document_that_waits_is_none(tmp_path: Path) -> None:
+    for name in (names.POD, names.ROUTING, names.CERTIFICATES):
+        os.mkfifo(tmp_path / name)
+    (tmp_path / names.CERTIFICATE_FOLDER).mkdir()
+    os.mkfifo(tmp_path / names.CERTIFICATE_FOLDER / "a.pem")
+    assert PemFolder(tmp_path / names.CERTIFICATE_FOLDER).read() == {}
+    assert FileSource(tmp_path, tmp_path)._documents().pod is None
+
+
+@pytest.mark.parametrize("level", ["[%s]", "{endpoints: [%s]}"])
+def test_aliases_without_end_are_passed_over(tmp_path: Path, level: str) -> None:
+    wide = ", ".join(["{addresses: [10.0.0.1]}"] * 5_000)
+    many = level % ", ".join(["*a"] * 5_000)
+    text = f"{slice_of('a', '10.0.0.1')}---\nkind: EndpointSlice\na: &a [{wide}]\nb: {many}\n"
+    (tmp_path / "a.yaml").write_text(text)
+    folder = SliceFolder(tmp_path)
+    assert addresses(folder) == ["10.0.0.1"]
+    assert "aliases (*) stand for more than" in folder.read()[1][0]
 
 
 def test_a_bad_address_is_named_with_its_place(tmp_path: Path) -> None:

@@ -28,13 +28,24 @@ def test_all_of_them_in_order() -> None:
         *("-F", "-f", "", "-n", "/run/g/varnish", "-j", "none", "-T", "127.0.0.1:0", "-S", "/run/g/secret"),
         *("-a", "http-80=10.0.0.1:80", "-a", "ghost=/run/g/ghost.sock,mode=600", "-s", "malloc,256m"),
         *parameters,
-        *("-p", "vmod_path=/a:/b", "-p", "feature=-http2"),
+        *("-p", "vmod_path=/a:/b", "-p", "feature=-http2", "-p", "vcc_feature=-unsafe_path"),
+        *("-p", "vcl_path=/run/g/vcl"),
     ]
 
 
 def test_http2_stays_off_whatever_a_user_adds() -> None:
     found = varnishd_arguments(pod(varnishd_arguments=["-p", "feature=+http2"]), PATHS, "::1")
     assert found.index("feature=+http2") < found.index("feature=-http2")
+
+
+def test_files_outside_of_the_path_of_vcls_stay_closed_whatever_a_user_adds() -> None:
+    found = varnishd_arguments(pod(varnishd_arguments=["-p", "vcc_feature=default"]), PATHS, "::1")
+    assert found.index("vcc_feature=default") < found.index("vcc_feature=-unsafe_path")
+
+
+def test_vcls_are_included_from_where_the_class_says() -> None:
+    found = varnishd_arguments(pod(varnishd_arguments=["-p", "vcl_path=/etc/shared:/b"]), PATHS, "::1")
+    assert found[-1] == "vcl_path=/run/g/vcl:/etc/shared:/b"
 
 
 def test_a_users_parameter_comes_after_the_defaults() -> None:

@@ -10,8 +10,8 @@ from varnish_gateway_common.document import digest
 
 
 @pytest.fixture
-def cli() -> FakeVarnishCli:
-    return FakeVarnishCli()
+def cli(tmp_path: Path) -> FakeVarnishCli:
+    return FakeVarnishCli(tmp_path)
 
 
 @pytest.fixture

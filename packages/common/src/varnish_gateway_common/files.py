@@ -4,6 +4,8 @@ import os
 import tempfile
 from pathlib import Path
 
+from varnish_gateway_common.reading import UnfitFileError, read_regular
+
 
 def write_atomically(path: Path, content: bytes, *, is_durable: bool = True) -> None:
     """Write, sync and rename; folders are made. Raises OSError (a full disk leaves the old file as it was).
@@ -27,9 +29,9 @@ def write_atomically(path: Path, content: bytes, *, is_durable: bool = True) -> 
 def write_if_changed(path: Path, content: bytes, *, is_durable: bool = True) -> bool:
     """Write only what differs, so that watchers are not woken for nothing; True when it was written."""
     try:
-        if path.read_bytes() == content:
+        if read_regular(path) == content:
             return False
-    except FileNotFoundError:
+    except (FileNotFoundError, UnfitFileError):
         pass
     write_atomically(path, content, is_durable=is_durable)
     return True

@@ -1,24 +1,28 @@
-"""A folder of Kubernetes manifests (extra `folder`): every *.yaml below it, several documents a file, Lists too."""
+"""A folder of Kubernetes manifests (extra `folder`): every *.yaml, *.yml and *.json below it, several documents a file,
+Lists too."""
 
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
+from varnish_gateway_common.manifest_text import Places, Trail, Wrong, documents
+from varnish_gateway_common.reading import read_regular
+from varnish_gateway_common.wording import discreet
 
-SUFFIXES: Final = (".yaml", ".yml")
-MAX_FILE_BYTES: Final = 64 * 1024 * 1024
-FAST_NESTING: Final = 500
-"""libyaml recurses on the C stack without a limit, so what may nest deeper than this is left to the Python loader."""
+SUFFIXES: Final = (".yaml", ".yml", ".json")
+JSON: Final = ".json"
+MAX_FILE_BYTES: Final = 16 * 1024 * 1024
+MAX_FILES: Final = 50_000
+MAX_ENTRIES: Final = 500_000
+"""Files and folders of all kinds."""
+MAX_TOTAL_BYTES: Final = 256 * 1024 * 1024
+MAX_FOLDERS_DEEP: Final = 32
 
-_OTHER_THAN_BRACKETS: Final = bytes(sorted(set(range(256)) - set(b"[]{}")))
-_STEP: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
-_DEEP_INDENT: Final = re.compile(rb"^[ \t?:-]{%d}" % FAST_NESTING, re.MULTILINE)
+Place = tuple[str | int, ...]
+"""Of an object within its document."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,10 @@ class Manifest:
     line: int
     """The line where its document begins, from 1."""
     content: Mapping[str, Any]
+    document: int = 0
+    """Its place among the file's documents, from 0, and ..."""
+    within: Place = ()
+    """... where it is within it: an item of a List."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +45,14 @@ class Mistake:
 
     file: Path
     line: int
+    column: int
     message: str
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", discreet(self.message))
+
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.message}"
+        return f"{self.file}:{self.line}:{self.column} {self.message}"
 
 
 @dataclass(frozen=True)
@@ -79,7 +91,15 @@ class Folder:
         Raises OSError when the folder itself cannot be read.
         """
         files = _files(str(self.root)) if self.root.is_dir() else ()
-        self._cache = seen = {path: found for path in files if (found := self._file(path))}
+        seen: dict[str, _Known] = {}
+        total = 0
+        for path in files:
+            if found := self._file(path):
+                seen[path] = found
+                total += found.stamp[1]
+            if total > MAX_TOTAL_BYTES or len(seen) > MAX_FILES:
+                raise OSError(None, f"more than {MAX_FILES} files, or {MAX_TOTAL_BYTES} bytes", str(self.root))
+        self._cache = seen
         return {known.path: known.contents for known in seen.values()}
 
     def read_again(self, paths: Iterable[Path]) -> dict[Path, Contents]:
@@ -110,84 +130,107 @@ class Folder:
 
     def _parse(self, path: Path) -> Contents:
         try:
-            if path.stat().st_size > MAX_FILE_BYTES:
-                return Contents(mistakes=(Mistake(path, 1, f"larger than {MAX_FILE_BYTES} bytes"),))
-            text = path.read_bytes()
+            text = read_regular(path, MAX_FILE_BYTES)
         except OSError as error:
-            return Contents(mistakes=(Mistake(path, 1, error.strerror or str(error)),))
+            return _unread(path, error.strerror or str(error))
         if self.containing not in text:
             return Contents()
         return parse(path, text)
 
 
-def _loader(text: bytes) -> Any:
-    """The fast loader where it is safe, and there is one; the same in Python otherwise, ten times slower."""
-    brackets = text.translate(None, _OTHER_THAN_BRACKETS)
-    nesting = max(accumulate(map(_STEP.__getitem__, brackets)), default=0)
-    may_be_deep = nesting > FAST_NESTING or _DEEP_INDENT.search(text)
-    return yaml.SafeLoader(text) if may_be_deep else getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
+def _unread(path: Path, why: str) -> Contents:
+    return Contents(mistakes=(Mistake(path, 1, 1, why),))
 
 
 def parse(path: Path, text: bytes) -> Contents:
     """The documents of a file, up to its first syntax error; one that is no object costs itself."""
     manifests: list[Manifest] = []
     mistakes: list[Mistake] = []
-    loader = _loader(text)
-    line = 1
-    try:
-        while loader.check_node():
-            node = loader.get_node()
-            line = node.start_mark.line + 1
-            try:
-                found = [Manifest(path, line, item) for item in _objects(loader.construct_document(node))]
-            except _NotAnObjectError as error:
-                mistakes.append(Mistake(path, line, str(error)))
-            else:
-                manifests.extend(found)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        mistakes.append(_syntax_mistake(path, text, line, error))
-    finally:
-        loader.dispose()
+    for index, found in enumerate(documents(text, is_json=path.suffix == JSON)):
+        if isinstance(found, Wrong):
+            mistakes.append(Mistake(path, found.line, found.column, found.message))
+            continue
+        try:
+            manifests += [Manifest(path, found.line, item, index, within) for item, within in _objects(found.value)]
+        except _NotAnObjectError as error:
+            mistakes.append(Mistake(path, found.line, found.column, str(error)))
     return Contents(tuple(manifests), tuple(mistakes))
 
 
-def _syntax_mistake(path: Path, text: bytes, line: int, error: Exception) -> Mistake:
-    """Where the parser stopped; else the document's own line."""
-    if isinstance(error, yaml.reader.ReaderError):
-        return Mistake(path, text.count(b"\n", 0, error.position) + 1, f"not valid YAML: {error.reason}")
-    mark = getattr(error, "problem_mark", None)
-    message = getattr(error, "problem", None) or str(error) or type(error).__name__
-    return Mistake(path, mark.line + 1 if mark else line, f"not valid YAML: {message}")
+@dataclass
+class Finder:
+    """Where fields of manifests stand; a file is read once more for that, once for all that is asked of it in a row."""
+
+    _file: Path | None = None
+    _places: Places = field(default_factory=lambda: Places(()))
+
+    def find(self, manifest: Manifest, trail: Trail, *, is_key: bool = False) -> tuple[int, int]:
+        """Line and column; those of the document where the file is not what it was any more."""
+        found = self._of(manifest.file).find(manifest.document, (*manifest.within, *trail), is_key=is_key)
+        return found or (manifest.line, 1)
+
+    def text_line(self, manifest: Manifest, trail: Trail, line: int) -> tuple[int, int] | None:
+        """Where a line of a field of several lines stands."""
+        return self._of(manifest.file).text_line(manifest.document, (*manifest.within, *trail), line)
+
+    def _of(self, file: Path) -> Places:
+        if file != self._file:
+            self._file, self._places = file, Places(())
+            with suppress(OSError):
+                self._places = Places.of(read_regular(file, MAX_FILE_BYTES), is_json=file.suffix == JSON)
+        return self._places
 
 
 class _NotAnObjectError(Exception):
     pass
 
 
-def _objects(content: Any) -> Iterator[Mapping[str, Any]]:
+def _objects(content: Any, within: Place = ()) -> Iterator[tuple[Mapping[str, Any], Place]]:
     if content is None:
         return
     if not isinstance(content, dict):
-        raise _NotAnObjectError(f"a Kubernetes object is wanted here, not {type(content).__name__}")
+        kind = "a list" if isinstance(content, list) else "a single value"
+        raise _NotAnObjectError(f"a Kubernetes object is wanted here, not {kind}")
     if content.get("kind") == "List" and isinstance(content.get("items"), list):
-        for item in content["items"]:
+        for index, item in enumerate(content["items"]):
             if isinstance(item, dict) and item.get("kind") == "List":
                 raise _NotAnObjectError("a List in a List")  # with YAML's aliases it could grow without end
-            yield from _objects(item)
+            yield from _objects(item, ("items", index))
         return
     if not isinstance(content.get("kind"), str) or not isinstance(content.get("apiVersion"), str):
         raise _NotAnObjectError("apiVersion and kind are missing")
-    yield content
+    yield content, within
+
+
+class _TooManyError(Exception):
+    pass
 
 
 def _files(folder: str) -> Iterator[str]:
     """Manifests below the folder, in the order of their paths; what begins with a dot (editors' and our own temporary
     files) is passed over. Text and not Path, which would take most of the time at 10,000 files. Raises OSError."""
-    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+    try:
+        yield from _below(folder, [MAX_ENTRIES], 0)
+    except _TooManyError:
+        raise OSError(None, f"more than {MAX_ENTRIES} entries", folder) from None
+
+
+def _below(folder: str, left: list[int], depth: int) -> Iterator[str]:
+    """`left`: how many entries may still be looked at."""
+    for entry in sorted(_entries(folder, left), key=lambda entry: entry.name):
         if entry.name.startswith("."):
             continue
         if entry.name.endswith(SUFFIXES):
             yield entry.path
-        if entry.is_dir(follow_symlinks=False):
+        if depth < MAX_FOLDERS_DEEP and entry.is_dir(follow_symlinks=False):
             with suppress(OSError):  # it went in the meantime, or is not for us to read
-                yield from _files(entry.path)
+                yield from _below(entry.path, left, depth + 1)
+
+
+def _entries(folder: str, left: list[int]) -> Iterator[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            left[0] -= 1
+            if left[0] < 0:
+                raise _TooManyError
+            yield entry

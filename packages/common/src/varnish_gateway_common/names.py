@@ -24,6 +24,20 @@ REPORT: Final = "report.json"
 STATUS: Final = "status"
 """STATE/status/<kind>/<namespace>/<name>.yaml; for kinds without a namespace STATE/status/<kind>/<name>.yaml."""
 
+
+def folder_of(namespace: str) -> str:
+    """The folder in STATE of a namespace's gateways: its name. The namespace `status` has `status_`, a name that no
+    namespace can have."""
+    return f"{STATUS}_" if namespace == STATUS else namespace
+
+
+def namespace_of(folder: str) -> str | None:
+    """The other way round; None for the folder of statuses."""
+    if folder == STATUS:
+        return None
+    return STATUS if folder == folder_of(STATUS) else folder
+
+
 PART: Final = "part"
 """The key of a ConfigMap that holds a part of a routing.json."""
 PEM: Final = ".pem"

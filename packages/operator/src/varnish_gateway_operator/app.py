@@ -12,6 +12,7 @@ import structlog
 import watchfiles
 
 from varnish_gateway_common import names
+from varnish_gateway_common.manifests import SUFFIXES
 from varnish_gateway_operator.files import FolderSource, Mistake
 from varnish_gateway_operator.garbage import without_collection
 from varnish_gateway_operator.packaged import vcl_parts
@@ -91,7 +92,7 @@ class Rounds:
         is_complete, end = not self.source.mistakes, time.monotonic() + seconds
         is_late = lambda: time.monotonic() > end  # noqa: E731
         if self.state.write_statuses(plan, is_complete=is_complete, now=text_of(self.clock()), is_late=is_late):
-            self.state.write_mistakes(self.source.mistakes, self.source.root)
+            self.state.write_mistakes(self.source.mistakes)
             self._unwritten = None
 
     def _tell_mistakes(self) -> None:
@@ -170,4 +171,4 @@ def _matters(path: Path, folder: Path, out: Path) -> bool:
     """Manifests, reports, and folders that come and go."""
     if path.is_relative_to(out):
         return path.name == names.REPORT
-    return path.suffix in (".yaml", ".yml", "") or path == folder
+    return path.suffix in (*SUFFIXES, "") or path == folder

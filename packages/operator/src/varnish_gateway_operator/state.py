@@ -3,6 +3,7 @@
 STATE/<namespace>/<gateway>/routing.json, main.vcl, pod.json     written here
 STATE/<namespace>/<gateway>/certificates.json, certificates/     written here
 STATE/<namespace>/<gateway>/report.json                          read here, written by the gateway's process
+STATE/status_/<gateway>/...                                      the same for the namespace `status`
 STATE/status/<kind>/<namespace>/<name>.yaml                      statuses
 STATE/status/mistakes.yaml                                       what could not be read
 """
@@ -20,6 +21,7 @@ from pydantic import ValidationError
 
 from varnish_gateway_common import names
 from varnish_gateway_common.files import write_if_changed
+from varnish_gateway_common.reading import open_regular, read_regular
 from varnish_gateway_common.report import Report
 from varnish_gateway_operator.files import Mistake
 from varnish_gateway_operator.resources.base import Resource
@@ -90,12 +92,13 @@ class StateFolder:
             self._statuses.pop(gone, None)
         return True
 
-    def write_mistakes(self, mistakes: Iterable[Mistake], folder: Path) -> None:
+    def write_mistakes(self, mistakes: Iterable[Mistake]) -> None:
         """mistakes.yaml; an empty list where there are none. Raises OSError."""
         content = [
             {
-                "file": str(each.file.relative_to(folder)),
+                "file": str(each.file),
                 "line": each.line,
+                "column": each.column,
                 "object": each.object,
                 "message": each.message,
             }
@@ -106,9 +109,9 @@ class StateFolder:
     def reports(self) -> Reports:
         """Every gateway's report; one that cannot be read is as good as none."""
         found: dict[Key, tuple[Report, ...]] = {}
-        for path in sorted(self.root.glob(f"*/*/{names.REPORT}")):
+        for key, path in self._of_gateways(names.REPORT):
             try:
-                found[path.parent.parent.name, path.parent.name] = (Report.from_json(path.read_bytes()),)
+                found[key] = (Report.from_json(read_regular(path)),)
             except (OSError, ValidationError):
                 continue
         return found
@@ -118,11 +121,17 @@ class StateFolder:
         found = {}
         for path in self.root.glob(f"*/*/{names.CERTIFICATE_FOLDER}/*{names.PEM}"):
             with suppress(OSError):
-                found[path.name.removesuffix(names.PEM)] = path.read_bytes()
+                found[path.name.removesuffix(names.PEM)] = read_regular(path)
         return found
 
     def _folder(self, key: Key) -> Path:
-        return self.root / key[0] / key[1]
+        return self.root / names.folder_of(key[0]) / key[1]
+
+    def _of_gateways(self, document: str) -> Iterator[tuple[Key, Path]]:
+        """Every gateway's file of that name."""
+        for path in sorted(self.root.glob(f"*/*/{document}")):
+            if namespace := names.namespace_of(path.parent.parent.name):
+                yield (namespace, path.parent.name), path
 
     def _write(self, key: Key, gateway: GatewayPlan) -> Iterator[str]:
         yield from self._write_certificates(key, gateway)
@@ -142,7 +151,7 @@ class StateFolder:
         is_there = index.exists()
         if not is_there and not gateway.certificates.sockets:
             return  # a Gateway without HTTPS has no use for it
-        if is_there and self._certificates.get(key) == content == index.read_bytes():
+        if is_there and self._certificates.get(key) == content == read_regular(index):
             return
         for name, pem in gateway.certificate_files.items():
             write_private(folder / f"{name}{names.PEM}", pem)
@@ -153,9 +162,8 @@ class StateFolder:
 
     def _known_gateways(self) -> Iterator[Key]:
         """Folders whose routing.json is ours, by what it says."""
-        for path in self.root.glob(f"*/*/{names.ROUTING}"):
-            key = path.parent.parent.name, path.parent.name
-            with path.open("rb") as file:
+        for key, path in self._of_gateways(names.ROUTING):
+            with open_regular(path) as file:
                 if file.read(1024).startswith(f'{{"version":1,"gateway":"{"/".join(key)}"'.encode()):
                     yield key
 
@@ -234,7 +242,7 @@ def _dumped_status(status: str) -> bytes:
 def _status_in(path: Path) -> dict[str, Any]:
     """The status that a file holds; empty where there is none to be had."""
     try:
-        _, mark, status = path.read_bytes().partition(b"\nstatus:\n")
+        _, mark, status = read_regular(path).partition(b"\nstatus:\n")
         return _parsed_status(mark + status)
     except (OSError, yaml.YAMLError):
         return {}

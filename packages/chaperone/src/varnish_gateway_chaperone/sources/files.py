@@ -11,7 +11,8 @@ from watchfiles import Change, awatch
 from varnish_gateway_chaperone.endpoints import merged_by_name, read_slice
 from varnish_gateway_chaperone.inputs import Inputs, Slice
 from varnish_gateway_common import names
-from varnish_gateway_common.manifests import Contents, Folder
+from varnish_gateway_common.manifests import SUFFIXES, Contents, Folder
+from varnish_gateway_common.reading import read_regular
 
 QUIET_MS: Final = 10
 """Changes that follow each other faster are taken together, ..."""
@@ -28,7 +29,6 @@ Changed = set[Path] | None
 ReadFile = tuple[Contents, tuple[Slice, ...], tuple[str, ...]]
 """A file's contents, the slices that count for it, and its mistakes."""
 
-SUFFIXES: Final = frozenset({".yaml", ".yml"})
 DOCUMENTS: Final = frozenset({names.POD, names.ROUTING, names.VCL, names.CERTIFICATES})
 PEM: Final = ".pem"
 
@@ -139,7 +139,7 @@ class PemFolder:
             stat = file.stat()
             mark = stat.st_mtime_ns, stat.st_size, stat.st_ino
             last = self._read.get(file.stem)
-            return last if last and last[0] == mark else (mark, file.read_bytes())
+            return last if last and last[0] == mark else (mark, read_regular(file))
         except OSError:
             return None
 
@@ -205,7 +205,7 @@ def _slices(contents: Contents) -> tuple[tuple[Slice, ...], list[str]]:
 def _content(path: Path) -> bytes | None:
     """A file that cannot be read is as good as none: the last good one stays."""
     try:
-        return path.read_bytes()
+        return read_regular(path)
     except OSError:
         return None
 

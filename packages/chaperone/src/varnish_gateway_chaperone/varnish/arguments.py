@@ -39,6 +39,8 @@ MAX_SOCKET_PATH: Final = 107
 LAST_PARAMETERS: Final[dict[str, str]] = {
     # After a user's own: varnishd's HTTP/2 stays off, since it cannot drain and most advisories need it.
     "feature": "-http2",
+    # User VCL may include files of vcl_path alone: any other would be shown line by line where it does not compile.
+    "vcc_feature": "-unsafe_path",
 }
 
 
@@ -74,8 +76,9 @@ class Paths:
 
     @property
     def vcl(self) -> Path:
-        """The text that is being loaded; the compiler's messages name it."""
-        return self.run / names.VCL
+        """The text that is being loaded; the compiler's messages name it. Nothing else is in its folder, since user
+        VCL can include what is there."""
+        return self.run / "vcl" / names.VCL
 
     @property
     def last_good_vcl(self) -> Path:
@@ -98,7 +101,7 @@ def varnishd_arguments(pod: Pod, paths: Paths, address: str, *, vmod_path: str |
         *("-s", pod.storage),
         *_parameters(parameters),
         *pod.varnishd_arguments,
-        *_parameters(LAST_PARAMETERS),
+        *_parameters(LAST_PARAMETERS | {"vcl_path": _vcl_path(pod, paths)}),
     ]
 
 
@@ -129,6 +132,13 @@ def _socket(socket: PodSocket, paths: Paths, address: str) -> str:
         return f"{socket.name}={paths.front_socket(socket.name)},PROXY,mode=600"
     proxy = ",PROXY" if socket.accepts_proxy_protocol else ""
     return f"{socket.name}={listen_address(address, socket.port)}{proxy}"
+
+
+def _vcl_path(pod: Pod, paths: Paths) -> str:
+    """Ours, then what the parameters of the class ask for. Not varnishd's own: a host keeps more than VCL there."""
+    begin = "vcl_path="
+    asked = [word.removeprefix(begin) for word in pod.varnishd_arguments if word.startswith(begin)]
+    return ":".join((str(paths.vcl.parent), *asked[-1:]))
 
 
 def _parameters(values: dict[str, str]) -> list[str]:

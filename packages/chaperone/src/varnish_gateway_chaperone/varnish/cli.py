@@ -170,7 +170,8 @@ def _said(error: BaseException) -> str:
 class FakeVarnishCli:
     """A varnishd that knows VCLs by name, for tests: a text with `broken` in it does not compile."""
 
-    def __init__(self) -> None:
+    def __init__(self, vcl_path: Path = Path()) -> None:
+        self._vcl_path = vcl_path
         self.commands: list[tuple[str, ...]] = []
         self.loaded: dict[str, str] = {}
         self.active: str | None = None
@@ -184,7 +185,7 @@ class FakeVarnishCli:
             raise CliLostError("varnishd's CLI: closed by varnishd")
         match words:
             case ("vcl.load", name, path):
-                return self._load(name, Path(path))
+                return self._load(name, self._vcl_path / path)
             case ("vcl.use", name):
                 if self.is_unusable:
                     raise CliRefusedError(300, "no")

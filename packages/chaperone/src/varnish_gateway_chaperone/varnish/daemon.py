@@ -9,7 +9,6 @@ import shutil
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from varnish_gateway_chaperone.logs import Log
@@ -192,5 +191,5 @@ def _said(child: Child) -> str:
 
 
 def find(program: str) -> str | None:
-    """The program's path; None: it is not there."""
-    return shutil.which(program) or (program if Path(program).is_file() else None)
+    """The program's path; None: it is not there. A mere name is one of PATH, never a file of the folder one is in."""
+    return shutil.which(program)

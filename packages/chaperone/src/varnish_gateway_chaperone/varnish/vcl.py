@@ -25,6 +25,7 @@ class Vcls:
     """The VCLs of one varnishd process."""
 
     def __init__(self, cli: Cli, file: Path) -> None:
+        """`file`: where varnishd looks for a VCL of that name."""
         self._cli = cli
         self._file = file
         self._count = 0
@@ -36,6 +37,7 @@ class Vcls:
     async def use(self, content: bytes) -> None:
         """Compile and use. Raises VclError, CliError, and OSError when the text cannot be written."""
         name = self._next_name(content)
+        self._file.parent.mkdir(exist_ok=True)
         self._file.write_bytes(content)
         await self._load(name)
         try:
@@ -55,7 +57,7 @@ class Vcls:
 
     async def _load(self, name: str) -> None:
         try:
-            await self._cli.command("vcl.load", name, str(self._file), timeout_seconds=COMPILE_SECONDS)
+            await self._cli.command("vcl.load", name, self._file.name, timeout_seconds=COMPILE_SECONDS)
         except CliRefusedError as refused:
             raise VclError(readable(refused.message, self._file)) from None
 

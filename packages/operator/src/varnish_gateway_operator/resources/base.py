@@ -6,15 +6,26 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictInt, StringConstraints
 from pydantic.alias_generators import to_camel
 
-_LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+from varnish_gateway_common.wording import worded
 
-ObjectName = Annotated[str, StringConstraints(pattern=rf"^{_LABEL}(\.{_LABEL})*$", max_length=253)]
+_LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_LETTERS = "must be lower-case letters, digits and '-'"
+_SUBDOMAIN = worded(rf"^{_LABEL}(\.{_LABEL})*$", f"{_LETTERS}, with dots between")
+_HOSTNAME = worded(rf"^(\*\.)?{_LABEL}(\.{_LABEL})*$", f"{_LETTERS}, with dots between, and may begin with '*.'")
+
+ObjectName = Annotated[str, StringConstraints(pattern=_SUBDOMAIN, max_length=253)]
 """A DNS subdomain: safe as the name of a file, and inside of JSON."""
-Namespace = Annotated[str, StringConstraints(pattern=rf"^{_LABEL}$", max_length=63)]
-SectionName = Annotated[str, StringConstraints(pattern=rf"^{_LABEL}(\.{_LABEL})*$", max_length=253)]
-Hostname = Annotated[str, StringConstraints(pattern=rf"^(\*\.)?{_LABEL}(\.{_LABEL})*$", max_length=253)]
-PreciseHostname = Annotated[str, StringConstraints(pattern=rf"^{_LABEL}(\.{_LABEL})*$", max_length=253)]
-HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+\-.^_`|~]+$", max_length=256)]
+Namespace = Annotated[str, StringConstraints(pattern=worded(rf"^{_LABEL}$", _LETTERS), max_length=63)]
+SectionName = Annotated[str, StringConstraints(pattern=_SUBDOMAIN, max_length=253)]
+Hostname = Annotated[str, StringConstraints(pattern=_HOSTNAME, max_length=253)]
+PreciseHostname = Annotated[str, StringConstraints(pattern=_SUBDOMAIN, max_length=253)]
+HeaderName = Annotated[
+    str,
+    StringConstraints(
+        pattern=worded(r"^[A-Za-z0-9!#$%&'*+\-.^_`|~]+$", "must be the name of a header: letters, digits and '-'"),
+        max_length=256,
+    ),
+]
 Port = Annotated[StrictInt, Field(ge=1, le=65535)]
 
 Unread = Any
@@ -22,12 +33,14 @@ Unread = Any
 
 
 class Part(BaseModel):
-    """A part of an object. Frozen; camelCase outside."""
+    """A part of an object. Frozen; camelCase outside. A traceback must not quote what stands in it."""
 
-    model_config = ConfigDict(frozen=True, alias_generator=to_camel)
+    model_config = ConfigDict(frozen=True, alias_generator=to_camel, hide_input_in_errors=True)
 
 
-DESCRIBED: Final = ConfigDict(frozen=True, alias_generator=to_camel, use_attribute_docstrings=True)
+DESCRIBED: Final = ConfigDict(
+    frozen=True, alias_generator=to_camel, use_attribute_docstrings=True, hide_input_in_errors=True
+)
 
 
 class Described(Part):

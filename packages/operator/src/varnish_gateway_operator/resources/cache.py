@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, StrictBool, StringConstraints, model_validator
 
+from varnish_gateway_common.wording import worded
 from varnish_gateway_operator.resources.base import (
     DESCRIBED,
     Described,
@@ -16,11 +17,11 @@ from varnish_gateway_operator.resources.base import (
     rules,
 )
 
-Duration = Annotated[
-    str, StringConstraints(pattern=r"^(0|([0-9]{1,9}(\.[0-9]{1,9})?(ns|us|ms|s|m|h)){1,8})$", max_length=64)
-]
+DURATION = worded(r"^(0|([0-9]{1,9}(\.[0-9]{1,9})?(ns|us|ms|s|m|h)){1,8})$", "must be a time like 10s")
+Duration = Annotated[str, StringConstraints(pattern=DURATION, max_length=64)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=256)]
-Path = Annotated[str, StringConstraints(pattern=r"^/[^\s\"]*$", max_length=4096)]
+PATH = worded(r"^/[^\s\"]*$", "must be a path: a '/' first, no blanks")
+Path = Annotated[str, StringConstraints(pattern=PATH, max_length=4096)]
 RequestHost = Annotated[
     str,
     StringConstraints(

@@ -11,6 +11,9 @@ from varnish_gateway_operator.resources.base import Part, Port, Resource, Unread
 MAX_SECRET_TEXT: Final = 2 * 1024 * 1024
 """Kubernetes' limit for a Secret is 1 MiB, before base64."""
 
+TLS_KEYS: Final = frozenset({"tls.crt", "tls.key", "ca.crt"})
+"""The keys of a Secret that may be named."""
+
 ExternalHostname = Annotated[
     str,
     StringConstraints(
@@ -137,7 +140,8 @@ def _bytes_of_base64(key: str, text: str) -> bytes:
     try:
         return base64.b64decode(text.replace("\n", "").replace("\r", ""), validate=True)
     except ValueError:
-        raise PydanticCustomError("secret", "the value of {key} is not base64", {"key": repr(key)[:80]}) from None
+        which = key if key in TLS_KEYS else "a value"
+        raise PydanticCustomError("secret", "{which} is not base64", {"which": which}) from None
 
 
 class ConfigMap(Resource):

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from varnish_gateway_common.wording import quoted
 from varnish_gateway_operator.resources.base import (
     Hostname,
     LabelSelector,
@@ -83,7 +84,7 @@ def _have_names_of_their_own(listeners: tuple[Listener, ...]) -> tuple[Listener,
     names = [listener.name for listener in listeners]
     for name in names:
         if names.count(name) > 1:
-            raise ValueError(f"listener name {name!r} must be unique")
+            raise ValueError(f"listener name {quoted(name)} must be unique")
     return listeners
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import Field, StrictBool, StrictInt, StringConstraints
 
+from varnish_gateway_common.wording import worded
 from varnish_gateway_operator.resources.base import (
     HeaderName,
     Hostname,
@@ -21,7 +22,8 @@ from varnish_gateway_operator.resources.base import (
     Unread,
 )
 
-Duration = Annotated[str, StringConstraints(pattern=r"^([0-9]{1,5}(h|m|s|ms)){1,4}$")]
+DURATION = worded(r"^([0-9]{1,5}(h|m|s|ms)){1,4}$", "must be a time like 10s")
+Duration = Annotated[str, StringConstraints(pattern=DURATION)]
 
 
 class ParentReference(Part):

@@ -23,6 +23,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
+from varnish_gateway_common.wording import named, quoted, worded
 from varnish_gateway_operator.resources.base import DESCRIBED, Described, Namespace, ObjectName, Resource, Unread, rules
 
 REFUSED_ARGUMENTS = ("-M", "-S", "-F", "-f", "-n", "-T", "-a")
@@ -47,10 +48,15 @@ OPEN = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
 Json = Annotated[dict[str, Any], WithJsonSchema(OPEN)]
 Count = Annotated[StrictInt, Field(ge=0)]
-Percentage = Annotated[str, StringConstraints(pattern=r"^(100|[1-9]?[0-9])%$")]
+PERCENTAGE = worded(r"^(100|[1-9]?[0-9])%$", "must be a number, or a percentage like 50%")
+Percentage = Annotated[str, StringConstraints(pattern=PERCENTAGE)]
 Share = Annotated[Count | Percentage, WithJsonSchema({"x-kubernetes-int-or-string": True})]
 Argument = Annotated[str, StringConstraints(max_length=1024)]
 Labels = Annotated[dict[str, str], Field(max_length=64)]
+
+
+SIZE = worded("^[1-9][0-9]*[kKmMgGtT]?$", "must be a size like 256m")
+GRACE = worded(r"^[1-9][0-9]{0,4}(s|m|h)$", "must be a time like 60s")
 
 
 class ConfigMapKey(Described):
@@ -69,7 +75,7 @@ class Storage(Described):
 
     type: Literal["malloc", "file"] = "malloc"
     """malloc: in memory. file: in a file that is mapped into memory."""
-    size: Annotated[str, StringConstraints(pattern="^[1-9][0-9]*[kKmMgGtT]?$")] = "256m"
+    size: Annotated[str, StringConstraints(pattern=SIZE)] = "256m"
     """How much, in bytes or with a suffix."""
 
 
@@ -135,15 +141,19 @@ class Disruption(Described):
         return self
 
 
+def _why(error: ValueError) -> str:
+    return ": it has host bits" if "host bits" in str(error) else ""
+
+
 def _network(text: str) -> str:
     """In its canonical form, always with a prefix length. Host bits are a mistake: which network was meant?"""
     try:
         return str(ipaddress.ip_network(text))
     except ValueError as error:
-        raise ValueError(f"{text[:80]!r} is not a network like 10.0.0.0/8 or 2001:db8::/32 ({error})") from None
+        raise ValueError(f"{quoted(text)} is not a network like 10.0.0.0/8 or 2001:db8::/32{_why(error)}") from None
 
 
-NETWORK = r"^[0-9A-Fa-f.:]+(/[0-9]{1,3})?$"
+NETWORK = worded(r"^[0-9A-Fa-f.:]+(/[0-9]{1,3})?$", "must be a network like 10.0.0.0/8")
 NETWORK_RULE = {
     "rule": "isCIDR(self) ? cidr(self).masked().ip() == cidr(self).ip() : isIP(self)",
     "message": "must be a network like 10.0.0.0/8 or 2001:db8::/32, without host bits",
@@ -313,7 +323,7 @@ class ParametersSpec(Described):
     """How many pods, 2 by default; nothing with autoscaling."""
     autoscaling: Autoscaling | None = None
     """As many pods as are needed."""
-    termination_grace_period: Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,4}(s|m|h)$")] | None = None
+    termination_grace_period: Annotated[str, StringConstraints(pattern=GRACE)] | None = None
     """How long a pod may take to drain, `60s` by default."""
     node_selector: Labels = {}
     """Labels of the nodes that will do."""
@@ -346,10 +356,10 @@ class ParametersSpec(Described):
     def _names_are_not_ours(self) -> Self:
         for volume in self.extra_volumes:
             if volume["name"] in OWN_VOLUMES:
-                raise ValueError(f"extraVolumes: {volume['name']} is the gateway's own")
+                raise ValueError(f"extraVolumes: {named(volume['name'])} is the gateway's own")
         for mount in self.extra_volume_mounts:
             if mount["name"] in OWN_VOLUMES:
-                raise ValueError(f"extraVolumeMounts: {mount['name']} is the gateway's own")
+                raise ValueError(f"extraVolumeMounts: {named(mount['name'])} is the gateway's own")
         for container in self.extra_init_containers:
             if container["name"] == OWN_CONTAINER:
                 raise ValueError(f"extraInitContainers: {OWN_CONTAINER} is the gateway's own")

@@ -1,12 +1,14 @@
 """From one Kubernetes object, as JSON has it, to its model."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
-from pydantic import ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
+from varnish_gateway_common.wording import discreet, named, near, plain, quoted, trail_text
 from varnish_gateway_operator.resources.base import Metadata, Resource, Unread
 from varnish_gateway_operator.resources.cache import VarnishCacheInvalidation, VarnishCachePolicy
 from varnish_gateway_operator.resources.core import ConfigMap, EndpointSlice, Namespace, Secret, Service
@@ -51,13 +53,48 @@ KINDS: Final[Mapping[tuple[str, str], Kind]] = {
     )
 }
 
+SHARED: Final = frozenset({"Gateway", "Service", "Namespace", "ConfigMap", "Secret"})
+"""Names that other groups have kinds of too."""
+
+NOT_BUILT: Final = frozenset({"GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute", "BackendTLSPolicy"})
+"""Kinds of the Gateway API that this version does not serve."""
+
+SECRET_NAMES: Final = frozenset(
+    {
+        *("apiVersion", "kind", "type", "data", "stringData", "immutable", "metadata", "name", "namespace", "labels"),
+        *("annotations", "uid", "generation", "resourceVersion", "creationTimestamp"),
+    }
+)
+"""Fields of a Secret."""
+
+_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+
+
+@dataclass(frozen=True)
+class Flaw:
+    """What is wrong with a field."""
+
+    trail: tuple[str | int, ...]
+    """The field: where it is within the object."""
+    message: str
+    is_key: bool = False
+    """It is the field that should not be there, not its value."""
+    names: frozenset[str] | None = None
+    """Parts of the trail that may be said, where not all may."""
+
+    def __str__(self) -> str:
+        where = trail_text(self.trail, self.names)
+        if not where:
+            return self.message
+        return f"{where}{' ' if self.message.startswith(('is ', 'must ')) else ': '}{self.message}"
+
 
 class InvalidObjectError(Exception):
-    """An object that is none; `messages` name the fields."""
+    """An object that is none; `flaws` name the fields."""
 
-    def __init__(self, messages: Iterable[str]) -> None:
-        self.messages = tuple(messages)
-        super().__init__("; ".join(self.messages))
+    def __init__(self, flaws: Iterable[Flaw]) -> None:
+        self.flaws = tuple(flaws)
+        super().__init__("; ".join(discreet(str(each)) for each in self.flaws))
 
 
 def kind_of(content: Mapping[str, Any]) -> Kind | None:
@@ -66,10 +103,31 @@ def kind_of(content: Mapping[str, Any]) -> Kind | None:
     name = str(content.get("kind"))
     kind = KINDS.get((group, name))
     if kind and version not in kind.versions:
-        raise InvalidObjectError([f"apiVersion: {version!r} is not a version of {name}, use {kind.versions[0]!r}"])
+        wrong = f"is {quoted(version)}, which is no version of {name}: write {api_version(kind)}"
+        raise InvalidObjectError([Flaw(("apiVersion",), wrong)])
     if not kind and group in (GATEWAY_API, OURS):
-        raise InvalidObjectError([f"kind: {name} of {group} is not served by this version"])
+        raise InvalidObjectError([Flaw(("kind",), _unknown_kind(name, group))])
+    if not kind and (meant := _meant(group, name)):
+        wrong = f"is {quoted(str(content.get('apiVersion')))}, which has no {name}; did you mean {api_version(meant)}?"
+        raise InvalidObjectError([Flaw(("apiVersion",), wrong)])
     return kind
+
+
+def api_version(kind: Kind) -> str:
+    return f"{kind.group}/{kind.versions[0]}".lstrip("/")
+
+
+def _unknown_kind(name: str, group: str) -> str:
+    meant = None if name in NOT_BUILT else near(name, [kind for of, kind in KINDS if of == group])
+    return f"{named(name)} of {group} is not served by this version" + (f"; did you mean {meant}?" if meant else "")
+
+
+def _meant(group: str, name: str) -> Kind | None:
+    """A kind of ours under a wrong group: one whose name nobody else has, or whose group is almost the right one."""
+    kind = next((kind for (_, known), kind in KINDS.items() if known == name), None)
+    if kind is None:
+        return None
+    return kind if name not in SHARED or near(group, [kind.group]) else None
 
 
 def parse(kind: Kind, content: Mapping[str, Any], *, unknown_fields: Literal["ignore", "forbid"]) -> Resource:
@@ -84,7 +142,7 @@ def parse(kind: Kind, content: Mapping[str, Any], *, unknown_fields: Literal["ig
     try:  # null means absent in Kubernetes; few objects have any, so that only those pay for it
         return kind.model.model_validate(_without_nulls(placed), extra=unknown_fields)
     except ValidationError as error:
-        raise InvalidObjectError(_message(details) for details in error.errors(include_url=False)) from None
+        raise InvalidObjectError(_flaws(kind.model, content, error)) from None
 
 
 def renewed(before: Resource, content: Mapping[str, Any]) -> Resource | None:
@@ -123,7 +181,7 @@ def _check_size(content: Mapping[str, Any]) -> None:
             return
         if nodes > MAX_NODES:
             break
-    raise InvalidObjectError([f"has more than {MAX_NODES} values, or more than {MAX_DEPTH} levels"])
+    raise InvalidObjectError([Flaw((), f"has more than {MAX_NODES} values, or more than {MAX_DEPTH} levels")])
 
 
 def _children(node: Any) -> Iterable[Any]:
@@ -136,14 +194,20 @@ def title(content: Mapping[str, Any]) -> str:
     """`HTTPRoute default/web`: what to call an object that may be broken."""
     metadata = content.get("metadata")
     known = metadata if isinstance(metadata, dict) else {}
-    name = str(known.get("name", "?"))
-    try:
-        kind = kind_of(content)
-    except InvalidObjectError:
-        kind = None
-    is_namespaced = kind.is_namespaced if kind else True
-    namespace = known.get("namespace") or "default"
-    return f"{content.get('kind')} {namespace}/{name}" if is_namespaced else f"{content.get('kind')} {name}"
+    name, namespace = _said(known.get("name", "?")), _said(known.get("namespace") or "default")
+    kind = named(str(content.get("kind")))
+    return f"{kind} {namespace}/{name}" if is_namespaced(content) else f"{kind} {name}"
+
+
+def is_namespaced(content: Mapping[str, Any]) -> bool:
+    """Kinds that are not ours are taken for such."""
+    kind = next((found for (_, name), found in KINDS.items() if name == content.get("kind")), None)
+    return kind is None or kind.is_namespaced
+
+
+def _said(name: object) -> str:
+    """A name that is one; what is none may be anything."""
+    return named(name) if isinstance(name, str) and _NAME.fullmatch(name) else "?"
 
 
 def _placed(kind: Kind, content: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -153,16 +217,47 @@ def _placed(kind: Kind, content: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**content, "metadata": {**metadata, "namespace": "default"}}
 
 
-def _message(details: ErrorDetails) -> str:
-    where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in details["loc"]).lstrip(".")
-    what = "unknown field" if details["type"] == "extra_forbidden" else _wording(details)
-    return f"{where}: {what}" if where else what
+def _flaws(model: type[Resource], content: Mapping[str, Any], error: ValidationError) -> list[Flaw]:
+    """Each field once; of a Secret nothing is said but which of its fields it is."""
+    is_secret = model is Secret
+    names = SECRET_NAMES if is_secret else None
+    found: dict[tuple[str | int, ...], Flaw] = {}
+    for details in error.errors(include_url=False):
+        trail = _written(details["loc"], content)
+        is_key = details["type"] == "extra_forbidden"
+        known = fields_at(model, trail[:-1]) if is_key else ()
+        found.setdefault(trail, Flaw(trail, plain(details, known, is_secret=is_secret), is_key, names))
+    return list(found.values())
 
 
-def _wording(details: ErrorDetails) -> str:
-    """Pydantic's words, with the value that they are about."""
-    if details["type"] == "secret":
-        return details["msg"]
-    value = details["input"]
-    subject = repr(value)[:80] if isinstance(value, (str, int, float)) else type(value).__name__
-    return details["msg"].removeprefix("Value error, ").replace("Input", subject).replace("String", subject)
+def _written(trail: tuple[str | int, ...], content: Any) -> tuple[str | int, ...]:
+    """As far as the object has it, and what is missing there: pydantic adds what it tried."""
+    node = content
+    for index, part in enumerate(trail):
+        if not isinstance(node, (dict, list)):
+            return trail[:index]
+        is_there = part in node if isinstance(node, dict) else isinstance(part, int) and part < len(node)
+        if not is_there:
+            return trail[: index + 1]
+        node = node[part]  # type: ignore[index]
+    return trail
+
+
+def fields_at(model: type[BaseModel], trail: Iterable[str | int]) -> tuple[str, ...]:
+    """The fields that could stand there."""
+    found: type[BaseModel] | None = model
+    for part in trail:
+        if isinstance(part, str) and found:
+            found = next((_model_in(each.annotation) for name, each in _named_fields(found) if name == part), None)
+    return tuple(name for name, _ in _named_fields(found)) if found else ()
+
+
+def _named_fields(model: type[BaseModel]) -> Iterable[tuple[str, FieldInfo]]:
+    return ((field.alias or name, field) for name, field in model.model_fields.items())
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """Of `Part`, `Part | None`, `tuple[Part, ...]` and what is annotated."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_model_in, get_args(annotation))), None)

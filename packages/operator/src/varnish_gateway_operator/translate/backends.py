@@ -5,6 +5,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from varnish_gateway_common import names, routing
+from varnish_gateway_common.wording import named
 from varnish_gateway_operator.resources import httproute
 from varnish_gateway_operator.resources.core import Service, ServicePort
 from varnish_gateway_operator.translate.filters import NO_FILTERS, filtering
@@ -93,7 +94,7 @@ def _service(
     if isinstance(found, Service):
         return _port(ref, found, has_external_names=has_external_names)
     if found == "InvalidKind":
-        return Problem("InvalidKind", "kind", f"{ref.group or 'core'}/{ref.kind} is not a Service")
+        return Problem("InvalidKind", "kind", f"{target.kind_text} is not a Service")
     if found == "RefNotPermitted":
         return Problem("RefNotPermitted", "namespace", f"no ReferenceGrant in {target.namespace} permits {target}")
     return Problem("BackendNotFound", "name", f"{target} does not exist")
@@ -109,7 +110,7 @@ def _port(ref: httproute.BackendRef, service: Service, *, has_external_names: bo
     if port is None:
         return Problem("BackendNotFound", "port", f"Service {service.full_name} has no port {ref.port}")
     if port.protocol != "TCP":
-        return Problem("UnsupportedProtocol", "port", f"{key} is a port of {port.protocol}")
+        return Problem("UnsupportedProtocol", "port", f"{key} is a port of {named(port.protocol)}")
     if port.app_protocol in UNSPOKEN_PROTOCOLS:
         return Problem("UnsupportedProtocol", "port", f"{key} speaks {port.app_protocol}, which is not supported yet")
     return ServicePortKey(key, service.namespace, service.name, port.name)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from varnish_gateway_common import names
+from varnish_gateway_common.wording import named
 from varnish_gateway_operator.resources.cache import VarnishCacheInvalidation, VarnishCachePolicy
 from varnish_gateway_operator.resources.parse import GATEWAY_API
 from varnish_gateway_operator.snapshot import Snapshot
@@ -36,7 +37,8 @@ def _accepted(policy: VarnishCachePolicy, snapshot: Snapshot) -> Condition:
     target = policy.spec.target_ref
     known = {"Gateway": snapshot.gateways, "HTTPRoute": snapshot.http_routes}.get(target.kind)
     if target.group != GATEWAY_API or known is None:
-        return not_accepted("Invalid", f"{target.group}/{target.kind} is neither a Gateway nor an HTTPRoute")
+        kind = f"{named(target.group)}/{named(target.kind)}"
+        return not_accepted("Invalid", f"{kind} is neither a Gateway nor an HTTPRoute")
     if (policy.namespace, target.name) not in known:
         return not_accepted("TargetNotFound", f"{target.kind} {policy.namespace}/{target.name} does not exist")
     return not_accepted("NotSupported", POLICY)

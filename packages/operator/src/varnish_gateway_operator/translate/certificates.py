@@ -162,7 +162,7 @@ def _secret(target: Target, verdict: ListenerVerdict, references: References) ->
     if found == "RefNotPermitted":
         return found, f"no ReferenceGrant in {target.namespace} permits {target}"
     if found == "InvalidKind":
-        return "InvalidCertificateRef", f"{target.group or 'core'}/{target.kind} is not a Secret"
+        return "InvalidCertificateRef", f"{target.kind_text} is not a Secret"
     return "InvalidCertificateRef", f"there is no {target} of type {TLS_SECRET}"
 
 
@@ -181,7 +181,7 @@ def _known(secret: Secret, memory: CertificateMemory) -> KnownSecret:
 
 def _read(secret: Secret) -> KnownSecret:
     if secret.type != TLS_SECRET:
-        return KnownSecret(secret, None, f"its type is {secret.type[:80]!r}, not {TLS_SECRET!r}")
+        return KnownSecret(secret, None, f"its type is not {TLS_SECRET}")
     chain, key = secret.value("tls.crt"), secret.value("tls.key")
     if not chain or not key:
         return KnownSecret(secret, None, f"it has no {'tls.key' if chain else 'tls.crt'}")

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from varnish_gateway_common import names
+from varnish_gateway_common.wording import named
 from varnish_gateway_operator.resources.gateway import GatewayClass
 from varnish_gateway_operator.resources.parameters import GatewayClassParameters
 from varnish_gateway_operator.snapshot import Snapshot
@@ -32,9 +33,8 @@ def _judge(gateway_class: GatewayClass, snapshot: Snapshot) -> ClassVerdict:
     if ref is None:
         return ClassVerdict(gateway_class)
     if (ref.group, ref.kind) != (names.API_GROUP, GatewayClassParameters.__name__):
-        return ClassVerdict(
-            gateway_class, problem=f"parametersRef: {ref.group or 'core'}/{ref.kind} is not GatewayClassParameters"
-        )
+        kind = f"{named(ref.group or 'core')}/{named(ref.kind)}"
+        return ClassVerdict(gateway_class, problem=f"parametersRef: {kind} is not GatewayClassParameters")
     if ref.namespace:
         return ClassVerdict(gateway_class, problem="parametersRef: GatewayClassParameters have no namespace")
     return ClassVerdict(gateway_class, snapshot.parameters.get(("", ref.name)), _problem_of(ref.name, snapshot))

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from varnish_gateway_common.wording import discreet
+
 Status = Literal["True", "False", "Unknown"]
 
 MAX_MESSAGE: Final = 32_768
@@ -17,6 +19,9 @@ class Condition:
     status: Status
     reason: str
     message: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", discreet(self.message))
 
     def to_json(self, generation: int) -> dict[str, Any]:
         return {

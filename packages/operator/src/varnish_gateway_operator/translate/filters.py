@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple
 
 from varnish_gateway_common.routing import Filters, Header, HeaderEdit, PathRewrite, Redirect, UrlRewrite
+from varnish_gateway_common.wording import named, quoted
 from varnish_gateway_operator.resources import httproute
 from varnish_gateway_operator.translate.problems import Problem, incompatible, not_built, unsupported
 
@@ -99,11 +100,11 @@ def _combination_problems(wanted: Sequence[httproute.Filter]) -> list[Problem]:
 def _shape_problem(each: httproute.Filter) -> Problem | None:
     """A filter has its type's field and no other."""
     if each.type not in FIELDS:
-        return unsupported("type", f"{each.type!r} is not a known type of filter")
+        return unsupported("type", f"{quoted(each.type)} is not a known type of filter")
     for name, attribute in FIELDS.items():
         is_set = getattr(each, attribute) is not None
         if is_set != (name == each.type):
-            return unsupported(_camel(attribute), f"must {'not ' if is_set else ''}be set for type {each.type}")
+            return unsupported(_camel(attribute), f"must {'not ' if is_set else ''}be set for type {named(each.type)}")
     return not_built(_camel(FIELDS[each.type])) if each.type in NOT_BUILT else None
 
 
@@ -146,15 +147,15 @@ def _first_of_each(headers: Sequence[httproute.Header]) -> tuple[Header, ...]:
 
 def _name_problem(name: str, action: str, is_request: bool) -> str | None:
     if not _TOKEN.fullmatch(name):
-        return f"{name!r} is not the name of a header"
+        return f"{quoted(name)} is not the name of a header"
     if name.lower() in FRAMING:
-        return f"{name} belongs to the connection and cannot be edited"
+        return f"{named(name)} belongs to the connection and cannot be edited"
     if len(name) > MAX_NAME_BYTES:
-        return f"{name[:20]}... is longer than {MAX_NAME_BYTES} bytes"
+        return f"{named(name)} is longer than {MAX_NAME_BYTES} bytes"
     if name.lower().startswith(OURS):
-        return f"{name} is the gateway's own"
+        return f"{named(name)} is the gateway's own"
     if is_request and action != "set" and name.lower() == "host":
-        return f"{name} is one field: it can be set, and nothing else"
+        return f"{named(name)} is one field: it can be set, and nothing else"
     return None
 
 
@@ -168,7 +169,7 @@ def _rewrite(wanted: httproute.UrlRewrite, is_prefix: bool, problems: list[Probl
 
 def _redirect(wanted: httproute.RequestRedirect, is_prefix: bool, problems: list[Problem]) -> Redirect:
     if wanted.scheme not in (None, "http", "https"):
-        problems.append(unsupported("requestRedirect.scheme", f"{wanted.scheme!r} is neither http nor https"))
+        problems.append(unsupported("requestRedirect.scheme", f"{quoted(wanted.scheme)} is neither http nor https"))
     if wanted.status_code not in REDIRECTS:
         problems.append(unsupported("requestRedirect.statusCode", f"{wanted.status_code} is none of {REDIRECTS}"))
     return Redirect(
@@ -202,7 +203,7 @@ def _path(
         if not is_prefix:
             problems.append(unsupported(f"{where}.type", "ReplacePrefixMatch needs matches of type PathPrefix"))
         return _prefix(wanted, where, problems)
-    problems.append(unsupported(f"{where}.type", f"{wanted.type!r} is not a known type of path modifier"))
+    problems.append(unsupported(f"{where}.type", f"{quoted(wanted.type)} is not a known type of path modifier"))
     return None
 
 
@@ -211,7 +212,7 @@ def _full_path(wanted: httproute.PathModifier, where: str, problems: list[Proble
     if value is None or wanted.replace_prefix_match is not None:
         problems.append(unsupported(where, "must have replaceFullPath alone for type ReplaceFullPath"))
         return None
-    if problem := _target_problem(value) or (None if value.startswith("/") else f"{value!r} must start with '/'"):
+    if problem := _target_problem(value) or (None if value.startswith("/") else f"{quoted(value)} must start with '/'"):
         problems.append(unsupported(f"{where}.replaceFullPath", problem))
     return PathRewrite(type="ReplaceFullPath", value=value)
 
@@ -221,13 +222,14 @@ def _prefix(wanted: httproute.PathModifier, where: str, problems: list[Problem])
     if value is None or wanted.replace_full_path is not None:
         problems.append(unsupported(where, "must have replacePrefixMatch alone for type ReplacePrefixMatch"))
         return None
-    if problem := _target_problem(value) or (f"{value!r} must start with '/'" if value[:1] not in ("", "/") else None):
+    is_path = value[:1] in ("", "/")
+    if problem := _target_problem(value) or (None if is_path else f"{quoted(value)} must start with '/'"):
         problems.append(unsupported(f"{where}.replacePrefixMatch", problem))
     return PathRewrite(type="ReplacePrefixMatch", value=value)
 
 
 def _target_problem(value: str) -> str | None:
-    return None if _TARGET.fullmatch(value) else f"{value!r} has characters that no path has"
+    return None if _TARGET.fullmatch(value) else f"{quoted(value)} has characters that no path has"
 
 
 def _camel(attribute: str) -> str:

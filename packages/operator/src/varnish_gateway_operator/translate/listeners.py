@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Final, Literal
 
 from varnish_gateway_common import names
+from varnish_gateway_common.wording import named, quoted
 from varnish_gateway_operator.resources.gateway import Gateway, Listener, ListenerSet, RouteGroupKind
 from varnish_gateway_operator.resources.parse import GATEWAY_API
 from varnish_gateway_operator.translate.conditions import (
@@ -89,8 +90,8 @@ def _overlap(listener: Listener, own: Sequence[Listener], served: Sequence[Liste
     if not others:
         return ()
     names = dict.fromkeys(other.name if other in own else "another owner's listener" for other in others)
-    named = f"hostnames overlap with those of {', '.join(names)}"
-    message = f"{named}: a request on a connection that was made for another listener is answered with 421"
+    whose = f"hostnames overlap with those of {', '.join(names)}"
+    message = f"{whose}: a request on a connection that was made for another listener is answered with 421"
     return (overlapping_hostnames(message),)
 
 
@@ -134,7 +135,7 @@ def accepted_of(listener: Listener, conflict: Condition | None, owner: str | Non
     if conflict:
         return not_accepted(conflict.reason, conflict.message)
     if listener.protocol not in SUPPORTED_KINDS:
-        return not_accepted("UnsupportedProtocol", f"{listener.protocol} is not a supported protocol")
+        return not_accepted("UnsupportedProtocol", _unknown_protocol(listener.protocol))
     if listener.port == names.WEB_PORT:
         return not_accepted("PortUnavailable", f"port {listener.port} serves the gateway's own health and metrics")
     if owner:
@@ -150,14 +151,20 @@ def _unsupported(listener: Listener) -> Iterable[Problem]:
     if listener.tls and listener.protocol == "HTTP":
         yield unsupported("tls", "must not be set for protocol HTTP")
     if listener.tls and listener.tls.mode != "Terminate":
-        yield unsupported("tls.mode", f"{listener.tls.mode!r} is not possible for protocol {listener.protocol}")
+        protocol = named(listener.protocol)
+        yield unsupported("tls.mode", f"{quoted(listener.tls.mode)} is not possible for protocol {protocol}")
     namespaces = listener.allowed_routes.namespaces
     if namespaces.from_ not in ("Same", "All", "Selector", "None"):
-        yield unsupported("allowedRoutes.namespaces.from", f"{namespaces.from_!r} is not a known value")
+        yield unsupported("allowedRoutes.namespaces.from", f"{quoted(namespaces.from_)} is not a known value")
     if listener.tls and listener.protocol == "HTTPS":
         yield from tls_options(listener.tls.options).problems
     for operator in unknown_operators(namespaces.selector) if namespaces.selector else ():
-        yield unsupported("allowedRoutes.namespaces.selector", f"has the unknown operator {operator!r}")
+        yield unsupported("allowedRoutes.namespaces.selector", f"has the unknown operator {quoted(operator)}")
+
+
+def _unknown_protocol(protocol: str) -> str:
+    fix = f": write {protocol.upper()}" if protocol.upper() in SUPPORTED_KINDS else ""
+    return f"{quoted(protocol)} is not a supported protocol{fix}"
 
 
 def _supported(listener: Listener) -> tuple[str, ...]:
@@ -178,6 +185,7 @@ def _resolved(listener: Listener) -> Condition:
     possible = SUPPORTED_KINDS.get(listener.protocol, ())
     for kind in listener.allowed_routes.kinds:
         if not _is_possible(kind, possible):
-            message = f"{kind.group}/{kind.kind} is not supported by listeners of protocol {listener.protocol}"
+            what = f"{named(kind.group)}/{named(kind.kind)}"
+            message = f"{what} is not supported by listeners of protocol {named(listener.protocol)}"
             return not_resolved("InvalidRouteKinds", message)
     return resolved_refs()

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
 from varnish_gateway_common.routing import Match, PathMatch, ValueMatch
+from varnish_gateway_common.wording import quoted
 from varnish_gateway_operator.resources import httproute
 from varnish_gateway_operator.translate.precedence import MatchRank, match_rank
 from varnish_gateway_operator.translate.problems import Problem, unsupported
@@ -51,7 +52,7 @@ def _match(
     if isinstance(found, Problem):
         return found
     if method is not None and method not in METHODS:
-        return unsupported("method", f"{method!r} is not a method that can be matched")
+        return unsupported("method", f"{quoted(method)} is not a method that can be matched")
     if isinstance(headers, Problem):
         return headers
     if isinstance(query, Problem):
@@ -64,7 +65,7 @@ def _path(type_: str, value: str) -> PathMatch | Problem:
     if type_ == "RegularExpression":
         return PathMatch(type="RegularExpression", value=value)
     if type_ not in ("Exact", "PathPrefix"):
-        return unsupported("path.type", f"{type_!r} is not a known type of match")
+        return unsupported("path.type", f"{quoted(type_)} is not a known type of match")
     normal = _normalised(value)
     if problem := _path_problem(value) or _path_problem(normal):
         return unsupported("path.value", problem)
@@ -87,14 +88,14 @@ def _normalised(value: str) -> str:
 def _path_problem(value: str) -> str | None:
     """The rules that the CRD has for paths that are matched byte for byte."""
     if not value.startswith("/"):
-        return f"{value!r} must start with '/'"
+        return f"{quoted(value)} must start with '/'"
     for part in _FORBIDDEN:
         if part in value:
-            return f"{value!r} must not contain {part!r}"
+            return f"{quoted(value)} must not contain {quoted(part)}"
     if value.endswith(("/..", "/.")):
-        return f"{value!r} must not end with a dot segment"
+        return f"{quoted(value)} must not end with a dot segment"
     if not _PATH.fullmatch(value):
-        return f"{value!r} has characters that no path has"
+        return f"{quoted(value)} has characters that no path has"
     return None
 
 
@@ -105,7 +106,7 @@ def _values(field: str, wanted: Iterable[tuple[str, str, str]]) -> Values | Prob
     for index, (name, type_, value) in enumerate(wanted):
         known = _value_type(type_)
         if known is None:
-            return unsupported(f"{field}[{index}].type", f"{type_!r} is not a known type of match")
+            return unsupported(f"{field}[{index}].type", f"{quoted(type_)} is not a known type of match")
         found.setdefault(name, ValueMatch(name=name, type=known, value=value))
     return tuple(found.values())
 

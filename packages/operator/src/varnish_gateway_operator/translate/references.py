@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, TypeVar
 
+from varnish_gateway_common.wording import named
 from varnish_gateway_operator.resources.base import Resource
 from varnish_gateway_operator.resources.core import Secret, Service
 from varnish_gateway_operator.resources.grants import ReferenceGrant
@@ -31,7 +32,11 @@ class Target(NamedTuple):
     name: str
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.namespace}/{self.name}"
+        return f"{named(self.kind)} {named(self.namespace)}/{named(self.name)}"
+
+    @property
+    def kind_text(self) -> str:
+        return f"{named(self.group or 'core')}/{named(self.kind)}"
 
 
 @dataclass

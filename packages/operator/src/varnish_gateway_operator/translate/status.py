@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from varnish_gateway_common import names
+from varnish_gateway_common.wording import named
 from varnish_gateway_operator.resources.base import Resource
 from varnish_gateway_operator.resources.broken import Broken
 from varnish_gateway_operator.resources.gateway import Gateway
@@ -71,7 +72,7 @@ def gateway_accepted(gateway: GatewayVerdict, class_verdict: ClassVerdict, *, in
     if spec.infrastructure and spec.infrastructure.parameters_ref:
         ref = spec.infrastructure.parameters_ref
         return not_accepted(
-            "InvalidParameters", f"infrastructure.parametersRef: {ref.group}/{ref.kind} is not supported"
+            "InvalidParameters", f"infrastructure.parametersRef: {named(ref.group)}/{named(ref.kind)} is not supported"
         )
     if problem := next(filter(None, map(address_problem, spec.addresses)), None):
         return not_accepted("UnsupportedAddress", f"addresses: {problem}")

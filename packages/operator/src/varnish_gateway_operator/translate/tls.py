@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from varnish_gateway_common.names import API_GROUP
+from varnish_gateway_common.wording import quoted
 from varnish_gateway_operator.translate.problems import Problem, unsupported
 
 Version = Literal["TLSv1.2", "TLSv1.3"]
@@ -32,10 +33,10 @@ def tls_options(options: Mapping[str, str]) -> TlsOptions:
     problems = []
     for key, value in options.items():
         if key not in known:
-            problems.append(unsupported("tls.options", f"{key!r} is not a known option"))
+            problems.append(unsupported("tls.options", f"{quoted(key)} is not a known option"))
         elif value not in known[key]:
             wanted = " or ".join(f'"{each}"' for each in known[key])
-            problems.append(unsupported("tls.options", f"{key} is {value!r}; it can be {wanted}"))
+            problems.append(unsupported("tls.options", f"{key} is {quoted(value)}; it can be {wanted}"))
     return TlsOptions(
         VERSIONS.get(options.get(MIN_VERSION, ""), "TLSv1.2"),
         ALPNS.get(options.get(ALPN, ""), ("h2", "http/1.1")),

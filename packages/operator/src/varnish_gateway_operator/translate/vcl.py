@@ -4,6 +4,7 @@ else of the user's is ever pasted."""
 from dataclasses import dataclass
 from typing import Literal
 
+from varnish_gateway_common.wording import quoted
 from varnish_gateway_operator.resources.parameters import GatewayClassParameters, ParametersSpec, Passes
 from varnish_gateway_operator.snapshot import Snapshot
 
@@ -39,7 +40,7 @@ def main_vcl(parameters: GatewayClassParameters | None, snapshot: Snapshot, part
     if found is None:
         return Vcl(None, problem=f"userVCLConfigMapRef: ConfigMap {ref.namespace}/{ref.name} does not exist")
     if ref.key not in found.data:
-        problem = f"userVCLConfigMapRef: ConfigMap {ref.namespace}/{ref.name} has no key {ref.key!r}"
+        problem = f"userVCLConfigMapRef: ConfigMap {ref.namespace}/{ref.name} has no key {quoted(ref.key)}"
         return Vcl(None, problem=problem)
     return _vcl(parts, found.data[ref.key], spec.passes)
 

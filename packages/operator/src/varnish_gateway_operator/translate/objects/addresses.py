@@ -4,6 +4,7 @@ import ipaddress
 from dataclasses import dataclass
 from typing import Final
 
+from varnish_gateway_common.wording import named, quoted
 from varnish_gateway_operator.resources.core import Service
 from varnish_gateway_operator.resources.gateway import Gateway, GatewayAddress
 from varnish_gateway_operator.resources.parameters import ServiceParameters
@@ -65,8 +66,8 @@ def _way(address: GatewayAddress, service: ServiceParameters) -> str:
 def address_problem(address: GatewayAddress) -> str | None:
     """What is asked for that nobody here can promise."""
     if address.type not in TYPES:
-        return f"{address.type[:80]!r} is not a supported type"
-    return f"routability {address.routability[:80]!r} is not supported" if address.routability else None
+        return f"{quoted(address.type)} is not a supported type"
+    return f"routability {quoted(address.routability)} is not supported" if address.routability else None
 
 
 def addresses_of(request: Request, service: Service | None) -> Addresses:
@@ -82,7 +83,7 @@ def addresses_of(request: Request, service: Service | None) -> Addresses:
     missing = [*request.unusable, *(value for value in (*request.external, *request.balanced) if value not in found)]
     if not missing:
         return Addresses(tuple(found.values()))
-    message = f"cannot be used, or are not assigned yet: {', '.join(value[:80] for value in missing)}"
+    message = f"cannot be used, or are not assigned yet: {', '.join(named(value) for value in missing)}"
     return Addresses(tuple(found.values()), not_programmed("AddressNotUsable", message))
 
 
