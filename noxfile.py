@@ -17,6 +17,7 @@ import nox
 ROOT = Path(__file__).parent
 TOOLCHAIN = ROOT / "toolchain"
 DEBIAN_SOURCE = TOOLCHAIN / "debian-source.sh"
+HAPROXY_PATCHES = TOOLCHAIN / "haproxy-patches"
 CLUSTER = ROOT / "e2e" / "cluster"
 CONFORMANCE = ROOT / "e2e" / "conformance"
 GHOST = ROOT / "packages" / "ghost-vmod"
@@ -237,6 +238,12 @@ def lock(session: nox.Session) -> None:
 
 
 @nox.session
+def majors(session: nox.Session) -> None:
+    """Upstream's major fixes that the HAProxy we build lacks, before a release: nox -s majors -- CHANGELOG"""
+    session.run(sys.executable, str(TOOLCHAIN / "haproxy_majors.py"), *session.posargs, external=True)
+
+
+@nox.session
 def integration(session: nox.Session) -> None:
     """The operator as a process before a real API server, without a node: nox -s integration -- [PYTEST OPTIONS]"""
     run = workshop(session)
@@ -333,12 +340,8 @@ def varnish_prefix(session: nox.Session) -> Path:
 
 
 def haproxy_prefix(session: nox.Session) -> Path:
-    """Where HAProxy is: the system's own where it has the series, else built once into the cache."""
-    if program := shutil.which("haproxy", path="/usr/sbin"):
-        version = subprocess.run([program, "-v"], capture_output=True, text=True, check=False).stdout
-        if version.startswith(f"HAProxy version {HAPROXY_SERIES}."):
-            return Path("/usr")
-    return built(session, "haproxy", HAPROXY_SERIES, DEBIAN_SOURCE)
+    """Where HAProxy is, built once into the cache: no package has our patches."""
+    return built(session, "haproxy", HAPROXY_SERIES, DEBIAN_SOURCE, *sorted(HAPROXY_PATCHES.glob("*.patch")))
 
 
 def kubernetes_prefix(session: nox.Session) -> Path:

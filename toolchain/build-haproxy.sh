@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Builds Debian 13's own haproxy source (its patches included) into PREFIX.
+# Builds Debian 13's own haproxy source, with Debian's patches and those of haproxy-patches, into PREFIX.
 #
 #   toolchain/build-haproxy.sh PREFIX
 #
-# PREFIX appears only when it is complete.
+# PREFIX appears only when it is complete. `haproxy -v` ends its version with `+gateway` and the number of our patches.
+# One that does not apply any more ends the build: Debian may have it by now.
 set -euo pipefail
 
 SUITE=trixie
@@ -26,8 +27,13 @@ say "fetching Debian's source"
 logged() { "$@" >>"$work/log" 2>&1 || { tail -n 40 "$work/log" >&2; exit 1; }; }
 
 cd "$work/source"
+patches=("$here"/haproxy-patches/*.patch)
+for patch in "${patches[@]}"; do
+    say "applying $(basename "$patch")"
+    logged patch -p1 --forward --fuzz=0 <"$patch"
+done
 say "compiling (about a minute on two cores)"
-logged make -j"$(nproc)" TARGET=linux-glibc USE_OPENSSL=1 USE_PCRE2=1 USE_PROMEX=1
+logged make -j"$(nproc)" TARGET=linux-glibc USE_OPENSSL=1 USE_PCRE2=1 USE_PROMEX=1 EXTRAVERSION="+gateway${#patches[@]}"
 
 mkdir -p "$(dirname "$prefix")"
 rm -rf "$prefix.new" "$prefix"

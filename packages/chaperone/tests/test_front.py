@@ -50,6 +50,21 @@ async def test_haproxy_is_killed(rig: Rig, who: str) -> None:
     assert rig.lines.said("HAProxy")
 
 
+async def test_a_haproxy_that_served_is_started_again_at_once(rig: Rig) -> None:
+    """However often: who can end it with a request would otherwise keep it away from all others."""
+    given = inputs(rig, A, a=pem("a.test", serial=11))
+    await rig.serve(given)
+    for _ in range(6):
+        haproxy = rig.front.haproxy
+        assert haproxy
+        os.kill(haproxy.worker, signal.SIGKILL)
+        await haproxy.child.wait()
+        await rig.rounds.round(given)
+        assert rig.rounds.is_serving, "the round that finds it dead starts the next one"
+    assert serial(rig, "a.test") == 11
+    assert rig.front.restarts == 6
+
+
 @pytest.mark.parametrize("who", ["worker", "master"])
 async def test_haproxy_hangs(rig: Rig, monkeypatch: pytest.MonkeyPatch, who: str) -> None:
     given = inputs(rig, A, a=pem("a.test", serial=11))

@@ -64,6 +64,19 @@ async def test_varnishd_is_killed(rig: Rig) -> None:
     assert rig.lines.said("varnishd was killed by signal 9; started again")
 
 
+async def test_a_varnishd_that_served_is_started_again_at_once(rig: Rig) -> None:
+    inputs = rig.inputs()
+    await rig.serve(inputs)
+    for _ in range(3):
+        varnishd = rig.serving.varnishd
+        assert varnishd
+        os.kill(varnishd.child.pid, signal.SIGKILL)
+        await varnishd.child.wait()
+        await rig.rounds.round(inputs)
+        assert rig.rounds.is_serving, "the round that finds it dead starts the next one"
+    assert await status_of(rig.address) == 200
+
+
 async def test_varnishd_hangs(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(daemon, "HANG_SECONDS", 0.3)
     inputs = rig.inputs()

@@ -241,14 +241,15 @@ class Front:
         self._wake()
 
     async def _bury(self, haproxy: Haproxy) -> None:
-        """A HAProxy that died: wait before the next when it did not live long."""
+        """A HAProxy that served and died: the next one at once, however often. Who can end it must not end the rest."""
         self._unwatch()
         code = await haproxy.child.kill()
-        delay = self._backoff.after(time.monotonic() - self._started_at)
-        self._log.error(f"HAProxy {how_it_ended(code)}; started again", delay_seconds=round(delay, 1))
+        lived = time.monotonic() - self._started_at
+        self._log.error(f"HAProxy {how_it_ended(code)}; started again", lived_seconds=round(lived, 1))
         self.haproxy = None
         self.restarts += 1
-        self._not_before = time.monotonic() + delay
+        self._backoff.reset()
+        self._not_before = 0.0
 
     async def _watch(self, haproxy: Haproxy) -> None:
         """Notice when HAProxy ends or hangs."""

@@ -172,10 +172,12 @@ class Serving:
         self.refusal = refusal
 
     async def _bury(self, varnishd: Varnishd) -> None:
-        """A varnishd that died: wait before the next when it did not live long."""
+        """A varnishd that died: the next one at once if it served; one that never did is waited with."""
         self._unwatch()
         code = await varnishd.kill()
-        delay = self._backoff.after(time.monotonic() - self._started_at)
+        if varnishd.has_served:
+            self._backoff.reset()
+        delay = 0.0 if varnishd.has_served else self._backoff.after(time.monotonic() - self._started_at)
         self._log.error(f"varnishd {how_it_ended(code)}; started again", delay_seconds=round(delay, 1))
         self.varnishd = None
         self.varnishd_restarts += 1

@@ -30,6 +30,7 @@ class Backoff:
         return delay
 
     def reset(self) -> None:
+        """What came next has worked: the one that follows is tried at once, and the delays begin anew."""
         self._next = 0.0
 
 

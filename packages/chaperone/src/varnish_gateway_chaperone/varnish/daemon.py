@@ -56,6 +56,8 @@ class Varnishd:
     vcls: Vcls
     worker: int | None = None
     """The process that serves; varnishd starts it again by itself."""
+    has_served: bool = False
+    """Whether there was such a process."""
 
     @property
     def said(self) -> str:
@@ -75,6 +77,7 @@ class Varnishd:
         """Ask who serves; True when that is another process than before. Raises CliError."""
         before = self.worker
         self.worker = worker_of(await self.cli.command("pid", timeout_seconds=HANG_SECONDS))
+        self.has_served |= self.worker is not None
         return self.worker != before
 
     async def stop(self) -> int:
