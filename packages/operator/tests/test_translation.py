@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from operator_rig import (
     GATEWAY,
     OPTIONS,
@@ -91,7 +93,28 @@ def test_a_rule_that_does_not_compile_is_told_to_its_route() -> None:
     partially = condition(found, "HTTPRoute", "web", "PartiallyInvalid")
     assert partially
     assert partially["message"].startswith("Dropped Rule 1")
-    assert "spec.rules[1] does not compile: unclosed group" in partially["message"]
+    said = "spec.rules[1] does not compile, says a pod of Gateway default/gw: unclosed group"
+    assert said in partially["message"]
+
+
+def test_a_report_speaks_of_its_own_gateways_parents_only() -> None:
+    two = GATEWAY + GATEWAY.split("---")[1].replace("name: gw", "name: other").replace("8080", "8081") + "---\n"
+    both = WEB.replace("parentRefs: [{name: gw}]", "parentRefs: [{name: gw}, {name: other}]")
+    broken = BrokenRule(route="default/web", index=0, reason="\x1b[31m" + "a " * 10_000)
+    found = plan(
+        two + both + route("[{}]", name="mine"), reports={("default", "other"): [report(broken_rules=(broken,))]}
+    )
+    parents = found.statuses["HTTPRoute", "default", "web"].status["parents"]
+    accepted = [entry["conditions"][0] for entry in parents]
+    assert [each["status"] for each in accepted] == ["True", "False"]
+    assert accepted[1]["message"] == (
+        "spec.rules[0] does not compile, says a pod of Gateway default/other: ?[31m" + "a " * 97 + "a ..."
+    )
+    stranger = BrokenRule(route="default/mine", index=0, reason="not mine to say")
+    found = plan(
+        two + both + route("[{}]", name="mine"), reports={("default", "other"): [report(broken_rules=(stranger,))]}
+    )
+    assert found.statuses["HTTPRoute", "default", "mine"].status["parents"][0]["conditions"][0]["status"] == "True"
 
 
 def test_a_route_of_only_broken_rules_is_not_accepted() -> None:
@@ -239,3 +262,19 @@ def test_what_is_written_of_a_gateway_moves_no_route() -> None:
     moved = after(spec=snapshot_of(resources_of(GATEWAY.replace("name: http,", "name: other,"))).gateways[KEY].spec)
     assert [each.name for each in routing(moved).sockets[0].listeners] == ["other"]
     assert memory.placed["default", "web"].standings[0][1].hosts == (("other", ""),)
+
+
+@pytest.mark.parametrize("empty", ["timeouts: {}", "retry: {}", "retry: {codes: []}", "timeouts: {request: null}"])
+def test_what_is_empty_asks_for_nothing(empty: str) -> None:
+    plain, found = plan(GATEWAY + route("[{}]")), plan(GATEWAY + route(f"[{{{empty}}}]"))
+    assert found.gateways[KEY].routing == plain.gateways[KEY].routing
+    accepted = condition(found, "HTTPRoute", "web", "Accepted")
+    assert accepted
+    assert accepted["status"] == "True"
+
+
+def test_empty_tls_of_a_gateway_asks_for_nothing() -> None:
+    found = plan(GATEWAY.replace("  listeners:", "  tls: {backend: {}, frontend: {default: {}}}\n  listeners:") + WEB)
+    accepted = condition(found, "Gateway", "gw", "Accepted")
+    assert accepted
+    assert accepted["status"] == "True"

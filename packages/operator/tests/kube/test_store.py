@@ -15,6 +15,7 @@ ROUTES = KINDS["HTTPRoute", ""]
 SERVICES = KINDS["Service", ""]
 OWN_MAPS = KINDS["ConfigMap", OWN]
 PODS = KINDS["Pod", OWN]
+GATEWAYS = KINDS["Gateway", ""]
 
 
 def content(source: Source, name: str, version: int, **fields: Any) -> Json:
@@ -33,7 +34,7 @@ class Rig:
 
     def __post_init__(self) -> None:
         self.store.on_problem = self.problems.append
-        self.store.expect([ROUTES, SERVICES, OWN_MAPS, PODS])
+        self.store.expect([ROUTES, SERVICES, OWN_MAPS, PODS, GATEWAYS])
 
     def listed(self, source: Source, *contents: Json) -> None:
         self.store.take(source, Listed(tuple(map(self.store.reader(source), contents))))
@@ -79,7 +80,7 @@ def test_what_a_list_does_not_have_is_gone() -> None:
 
 def test_the_view_is_complete_once_all_was_listed() -> None:
     rig = Rig()
-    for source in (ROUTES, SERVICES, OWN_MAPS):
+    for source in (ROUTES, SERVICES, OWN_MAPS, GATEWAYS):
         rig.listed(source)
     assert list(rig.store.missing) == [f"Pod {OWN}"]
     rig.listed(PODS)
@@ -207,8 +208,26 @@ def test_objects_of_ours_are_kept_whole_wherever_they_are_seen() -> None:
     assert not rig.store.view().own
 
 
+def gateway(name: str, version: int) -> Json:
+    listeners = [{"name": "http", "port": 80, "protocol": "HTTP"}]
+    spec = {"gatewayClassName": "varnish", "listeners": listeners}
+    return content(GATEWAYS, name, version, apiVersion="gateway.networking.k8s.io/v1", kind="Gateway", spec=spec)
+
+
+def test_a_report_speaks_for_the_gateway_that_its_name_is_made_of() -> None:
+    rig = Rig()
+    rig.listed(GATEWAYS, gateway("gw", 1), gateway("other", 2))
+    words = {"p": '{"version":1,"pod":"p"}'}
+    forged = own("other-varnish-report", 3, data=words)
+    assert forged["metadata"]["ownerReferences"][0]["name"] == "gw"
+    rig.listed(OWN_MAPS, forged, own("any-report", 4, data=words))
+    rig.listed(PODS, own("p", 5))
+    assert {key: len(found) for key, found in rig.store.view().reports.items()} == {("default", "other"): 1}
+
+
 def test_a_report_counts_while_its_pod_is_there_and_serves_while_it_is_ready() -> None:
     rig = Rig()
+    rig.listed(GATEWAYS, gateway("gw", 1))
     rig.listed(OWN_MAPS, own("gw-varnish-report", 1, data={"p": '{"version":1,"pod":"p","is_serving":true}', "q": "{"}))
 
     def reports() -> list[bool]:

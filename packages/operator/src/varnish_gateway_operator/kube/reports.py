@@ -1,25 +1,33 @@
 """What the pods report, together with which pods there are: what a pod that is gone said counts no more."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from pydantic import ValidationError
 
+from varnish_gateway_common import names
 from varnish_gateway_common.kube.api import Json
 from varnish_gateway_common.report import Report
+from varnish_gateway_operator.resources.gateway import Gateway
 from varnish_gateway_operator.snapshot import Key
 from varnish_gateway_operator.translate import Reports
+from varnish_gateway_operator.translate.gateways import age
 from varnish_gateway_operator.translate.objects.shape import Identity
 
 SUFFIX: Final = "-report"
 
 
-def reports_of(own: Mapping[Identity, Json]) -> Reports:
-    """By Gateway. A pod that is not ready serves nobody, whatever it says."""
+def reports_of(own: Mapping[Identity, Json], gateways: Iterable[Gateway]) -> Reports:
+    """By Gateway. A pod that is not ready serves nobody, whatever it says.
+
+    Whose ConfigMap it is its name says: all the rest of it a pod may write.
+    """
     found: dict[Key, tuple[Report, ...]] = {}
-    for namespace, gateway, data in _report_maps(own):
-        reports = (_report(pod, text, own.get(("Pod", namespace, pod))) for pod, text in sorted(data.items()))
-        found[namespace, gateway] = tuple(report for report in reports if report)
+    for identity, gateway in _report_maps(gateways).items():
+        data = own.get(identity, {}).get("data") or {}
+        reports = (_report(pod, text, own.get(("Pod", gateway[0], pod))) for pod, text in sorted(data.items()))
+        if identity in own:
+            found[gateway] = tuple(report for report in reports if report)
     return found
 
 
@@ -37,16 +45,16 @@ def pod_essence(content: Json) -> Json:
     return {**{key: content[key] for key in ("apiVersion", "kind", "metadata")}, "status": {"conditions": ready}}
 
 
-def gateway_of(content: Json) -> str:
-    """The name of the Gateway that owns an object; empty where none does."""
-    references = content["metadata"].get("ownerReferences") or ()
-    return next((str(each["name"]) for each in references if each.get("kind") == "Gateway"), "")
+def _report_maps(gateways: Iterable[Gateway]) -> Mapping[Identity, Key]:
+    """Of two Gateways with one name for their objects the older has them."""
+    return {
+        ("ConfigMap", each.namespace, names.report_of(base_of(each))): each.key
+        for each in sorted(gateways, key=age, reverse=True)
+    }
 
 
-def _report_maps(own: Mapping[Identity, Json]) -> Iterator[tuple[str, str, dict[str, str]]]:
-    for identity, content in own.items():
-        if _is_report_map(identity) and (gateway := gateway_of(content)):
-            yield identity[1], gateway, content.get("data") or {}
+def base_of(gateway: Gateway) -> str:
+    return names.base(gateway.namespace, gateway.name, gateway.spec.gateway_class_name)
 
 
 def _is_report_map(identity: Identity) -> bool:

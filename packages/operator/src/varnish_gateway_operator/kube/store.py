@@ -140,7 +140,8 @@ class Store:
             resources = (known.resource for known in all_known if known.resource is not None)
             broken = (known.broken for known in all_known if known.broken is not None)
             own = dict(self._own)
-            self._view = View(snapshot_of(resources, broken), own, reports_of(own))
+            snapshot = snapshot_of(resources, broken)
+            self._view = View(snapshot, own, reports_of(own, snapshot.gateways.values()))
         return self._view
 
     def _homes(self, kind: str) -> Iterable[Source]:

@@ -38,6 +38,13 @@ class Part(BaseModel):
     model_config = ConfigDict(frozen=True, alias_generator=to_camel, hide_input_in_errors=True)
 
 
+def asks(value: object) -> bool:
+    """Whether anything is asked for: `{}`, and what holds nothing but such, is as good as left out."""
+    if isinstance(value, BaseModel):
+        return any(asks(each) for _, each in value)
+    return value not in (None, (), {}, "")
+
+
 DESCRIBED: Final = ConfigDict(
     frozen=True, alias_generator=to_camel, use_attribute_docstrings=True, hide_input_in_errors=True
 )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from varnish_gateway_common.report import Report
 from varnish_gateway_operator.snapshot import Key
@@ -16,8 +17,16 @@ from varnish_gateway_operator.translate.problems import Problem
 Reports = Mapping[Key, Sequence[Report]]
 """By Gateway."""
 
-Broken = Mapping[str, tuple[tuple[int, Problem], ...]]
+BrokenRules = tuple[tuple[Key, int, Problem], ...]
+"""Of a route: the Gateway whose pod says so, the rule's index, and what is wrong."""
+
+Broken = Mapping[str, BrokenRules]
 """Route's full name -> rules that do not compile."""
+
+MOST_REASON: Final = 200
+"""Characters of a pod's word on one rule."""
+MOST_REFUSAL: Final = 4000
+"""The same on a document: what the VCL compiler says takes a page."""
 
 
 @dataclass(frozen=True)
@@ -41,19 +50,29 @@ def programmed_by(reports: Sequence[Report], written: Written) -> Condition:
     for report in reports:
         for refusal in report.refusals:
             if refusal.digest in (written.routing, written.vcl, written.pod, written.certificates):
-                return not_programmed("Invalid", _refused(refusal.input, refusal.message, written))
+                return not_programmed("Invalid", _refused(refusal.input, said(refusal.message, MOST_REFUSAL), written))
     return not_programmed("Pending", _pending(reports[-1], written))
 
 
 def broken_rules(reports: Reports) -> Broken:
-    """Rules that ghost could not compile, as problems of their routes."""
-    found: dict[str, dict[int, Problem]] = {}
-    for each in reports.values():
+    """Rules that ghost could not compile, as problems of their routes: a pod speaks for its own Gateway only."""
+    found: dict[str, dict[tuple[Key, int], Problem]] = {}
+    for gateway, each in reports.items():
         for report in each:
             for rule in report.broken_rules:
-                problem = Problem("UnsupportedValue", f"spec.rules[{rule.index}]", f"does not compile: {rule.reason}")
-                found.setdefault(rule.route, {})[rule.index] = problem
-    return {route: tuple(sorted(rules.items(), key=lambda item: item[0])) for route, rules in found.items()}
+                message = f"does not compile, says a pod of Gateway {'/'.join(gateway)}: {said(rule.reason)}"
+                problem = Problem("UnsupportedValue", f"spec.rules[{rule.index}]", message)
+                found.setdefault(rule.route, {})[gateway, rule.index] = problem
+    return {
+        route: tuple((gateway, index, rules[gateway, index]) for gateway, index in sorted(rules))
+        for route, rules in found.items()
+    }
+
+
+def said(text: str, most: int = MOST_REASON) -> str:
+    """A pod's words: no more of them than that, and nothing that a terminal would obey."""
+    shown = "".join(character if character.isprintable() or character == "\n" else "?" for character in text[:most])
+    return f"{shown} ..." if len(text) > most else shown
 
 
 def _runs(report: Report, written: Written) -> bool:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from varnish_gateway_common import routing
 from varnish_gateway_operator.resources import httproute
+from varnish_gateway_operator.resources.base import asks
 from varnish_gateway_operator.resources.httproute import HTTPRoute
 from varnish_gateway_operator.snapshot import Snapshot
 from varnish_gateway_operator.translate.backends import Backends, ServicePortKey, backends_of, forward_json
@@ -143,4 +144,4 @@ def _unbuilt(rule: httproute.RouteRule) -> list[Problem]:
         "retry": rule.retry,
         "sessionPersistence": rule.session_persistence,
     }
-    return [not_built(name) for name, value in asked.items() if value is not None]
+    return [not_built(name) for name, value in asked.items() if asks(value)]

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from varnish_gateway_common import names
 from varnish_gateway_common.wording import named
-from varnish_gateway_operator.resources.base import Resource
+from varnish_gateway_operator.resources.base import Resource, asks
 from varnish_gateway_operator.resources.broken import Broken
 from varnish_gateway_operator.resources.gateway import Gateway
 from varnish_gateway_operator.resources.httproute import HTTPRoute
@@ -28,7 +28,7 @@ from varnish_gateway_operator.translate.conditions import (
 from varnish_gateway_operator.translate.gateways import GatewayVerdict
 from varnish_gateway_operator.translate.listeners import ListenerVerdict
 from varnish_gateway_operator.translate.objects.addresses import address_problem
-from varnish_gateway_operator.translate.problems import Problem
+from varnish_gateway_operator.translate.programmed import BrokenRules
 from varnish_gateway_operator.translate.rules import CompiledRoute
 
 Json = dict[str, Any]
@@ -141,9 +141,10 @@ def resolved(verdict: ListenerVerdict, certificates: Certificates) -> Condition:
     return own.resolved if own and kinds == resolved_refs() else kinds
 
 
-def route_conditions(parent: Parent, route: CompiledRoute, broken: Sequence[tuple[int, Problem]]) -> list[Condition]:
+def route_conditions(parent: Parent, route: CompiledRoute, broken: BrokenRules) -> list[Condition]:
     """Accepted, ResolvedRefs, and PartiallyInvalid where that is so."""
-    problems = (*route.problems, *((index, problem) for index, problem in broken if index < route.rule_count))
+    reported = ((index, problem) for gateway, index, problem in broken if gateway == parent.gateway)
+    problems = (*route.problems, *((index, problem) for index, problem in reported if index < route.rule_count))
     refused = dict.fromkeys(index for index, _ in problems)
     conditions = [parent.accepted]
     if problems and parent.accepted.status == "True":
@@ -240,7 +241,7 @@ def _unserved_fields(gateway: Gateway, *, in_cluster: bool) -> list[str]:
     """Fields of the Gateway that are understood and have no effect yet."""
     spec = gateway.spec
     asked = {
-        "spec.tls": spec.tls is not None,
+        "spec.tls": asks(spec.tls),
         "spec.defaultScope": spec.default_scope != "None",
         "spec.addresses": not in_cluster and any(address.value for address in spec.addresses),
     }

@@ -23,8 +23,14 @@ from varnish_gateway_operator.translate.objects.addresses import addresses_of
 from varnish_gateway_operator.translate.objects.shape import ClusterOptions
 from varnish_gateway_operator.translate.options import Options
 from varnish_gateway_operator.translate.plan import GatewayPlan, Plan, StatusKey
-from varnish_gateway_operator.translate.problems import Problem
-from varnish_gateway_operator.translate.programmed import Broken, Reports, Written, broken_rules, programmed_by
+from varnish_gateway_operator.translate.programmed import (
+    Broken,
+    BrokenRules,
+    Reports,
+    Written,
+    broken_rules,
+    programmed_by,
+)
 from varnish_gateway_operator.translate.refused import refused_statuses, unread_places
 from varnish_gateway_operator.translate.routing import Standing, routing_json
 from varnish_gateway_operator.translate.set_status import set_accepted, set_status
@@ -230,7 +236,7 @@ def _route_statuses(
     return found
 
 
-def _route_status(placed: PlacedRoute, broken: tuple[tuple[int, Problem], ...], unread: UnreadPlaces) -> KnownStatus:
+def _route_status(placed: PlacedRoute, broken: BrokenRules, unread: UnreadPlaces) -> KnownStatus:
     found = [(parent, route_conditions(parent, placed.compiled, broken)) for parent in placed.parents]
     seats = {
         (parent.gateway, attachment.listener.key)
