@@ -3,8 +3,8 @@
     nox -s majors -- CHANGELOG [--source FOLDER]
 
 CHANGELOG is HAProxy's own of the series that we build, a file or a URL. Besides it only Debian's source is fetched, and
-not even that where FOLDER has it unpacked. A fix is carried when its subject is that of one of Debian's patches, or stands
-behind `Upstream:` in one of ours. Exits with 1 when one is lacking.
+not even that where FOLDER has it unpacked. A fix is carried when its subject is that of one of Debian's patches, or is
+named by `Upstream:` in one of ours. Exits with 1 when one is lacking.
 """
 
 import argparse

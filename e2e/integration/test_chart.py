@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 CHART = Path(__file__).parents[2] / "helm" / "varnish-gateway"
 VALUES = {
@@ -37,7 +38,7 @@ def run(*command: str, text: str | None = None) -> subprocess.CompletedProcess[s
 @pytest.fixture(scope="module")
 def cluster() -> None:
     """A namespace that admits only what is restricted, and CRDs that the chart may count on."""
-    monitors = [("ServiceMonitor", "servicemonitors"), ("PodMonitor", "podmonitors")]
+    monitors = [(kind, f"{kind.lower()}s") for kind in ("ServiceMonitor", "PodMonitor", "PrometheusRule")]
     crds = "".join(MONITORS.format(kind=kind, plural=plural) for kind, plural in monitors)
     for arguments, text in (
         (("create", "namespace", NAMESPACE), None),
@@ -77,3 +78,13 @@ def test_a_wrong_value_is_named(value: str, named: str) -> None:
     made = run("helm", "template", "gateway", str(CHART), f"--set={value}")
     assert made.returncode != 0
     assert named in made.stderr
+
+
+def test_an_alert_tells_of_every_process_that_dies() -> None:
+    made = run("helm", "template", "gateway", str(CHART), "--set=prometheusRule.enabled=true")
+    assert made.returncode == 0, made.stderr
+    rules = [one for one in yaml.safe_load_all(made.stdout) if one and one["kind"] == "PrometheusRule"]
+    alerts = {rule["alert"]: rule for one in rules for group in one["spec"]["groups"] for rule in group["rules"]}
+    assert alerts["VarnishGatewayProcessDied"]["expr"] == "increase(varnish_gateway_restarts_total[15m]) > 0"
+    assert "{{ $labels.process }}" in alerts["VarnishGatewayProcessDied"]["annotations"]["summary"]
+    assert alerts["VarnishGatewayProcessKeepsDying"]["labels"] == {"severity": "critical"}

@@ -5,7 +5,7 @@ import io
 import itertools
 import json
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
 from http.client import HTTPConnection, HTTPException
@@ -108,6 +108,16 @@ def with_service(inputs: Inputs, *addresses: str) -> Inputs:
     ends = tuple(SliceEndpoint(address, "ready") for address in addresses)
     slices = (Slice("default", "web-1", "web", (SlicePort("http", 80),), ends),)
     return replace(inputs, routing=routing.to_json(), slices=slices)
+
+
+class NoSource:
+    """Of inputs: a test gives its own."""
+
+    reach = None
+
+    async def views(self) -> AsyncIterator[Inputs]:
+        return
+        yield
 
 
 SHORT: Final = DrainTimes(deadline_seconds=0.5)

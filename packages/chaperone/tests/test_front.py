@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import struct
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +12,11 @@ from pathlib import Path
 import pytest
 
 from certificate_authority import pem
-from chaperone_rig import PATIENCE_SECONDS, Rig, get, program
+from chaperone_rig import PATIENCE_SECONDS, NoSource, Rig, get, program
 from https_rig import DIRECT, H2C, HTTPS, A, B, HttpsLoad, context, curl, inputs, serial, with_sockets
 from varnish_gateway_chaperone import front as front_module
 from varnish_gateway_chaperone.haproxy.daemon import FrontError
 from varnish_gateway_chaperone.haproxy.runtime import statistics
-from varnish_gateway_chaperone.inputs import Inputs
 from varnish_gateway_chaperone.observe import Observer
 from varnish_gateway_chaperone.varnish.statistics import Varnishstat
 from varnish_gateway_common.pod import Pod, PodSocket
@@ -78,14 +76,6 @@ async def test_haproxy_hangs(rig: Rig, monkeypatch: pytest.MonkeyPatch, who: str
     monkeypatch.undo()
     await rig.serve(given)
     assert serial(rig, "a.test") == 11
-
-
-class NoSource:
-    reach = None
-
-    async def views(self) -> AsyncIterator[Inputs]:
-        return
-        yield
 
 
 async def test_metrics_are_of_what_answers(rig: Rig) -> None:

@@ -6,10 +6,12 @@ import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
-from chaperone_rig import Rig, get, status_of, with_service
+from chaperone_rig import NoSource, Rig, get, status_of, with_service
+from varnish_gateway_chaperone.observe import Observer
 from varnish_gateway_chaperone.varnish import daemon
 from varnish_gateway_chaperone.varnish.cli import CliLostError
 
@@ -24,6 +26,11 @@ def pids(rig: Rig) -> tuple[int, int]:
     assert varnishd
     assert varnishd.worker
     return varnishd.child.pid, varnishd.worker
+
+
+def is_another(rig: Rig, worker: int) -> bool:
+    varnishd = rig.serving.varnishd
+    return varnishd is not None and varnishd.worker not in {worker, None}
 
 
 async def test_it_serves_and_reports(rig: Rig) -> None:
@@ -44,12 +51,29 @@ async def test_the_process_that_serves_is_killed(rig: Rig) -> None:
     rig.ghost.running = type(rig.ghost.running)()  # what it ran dies with it
     reloads = rig.ghost.reloads
     os.kill(worker, signal.SIGKILL)
-    await rig.until(inputs, lambda: rig.serving.varnishd and rig.serving.varnishd.worker not in {worker, None})
+    await rig.until(inputs, lambda: is_another(rig, worker))
     await rig.serve(inputs)
     assert await status_of(rig.address) == 200
     assert pids(rig)[0] == manager, "varnishd starts it again by itself"
     assert rig.ghost.reloads == reloads + 1, "and ghost is brought back to what is wanted"
     assert rig.lines.said("the process that serves")
+
+
+async def test_deaths_are_counted_by_varnishds_own_account(rig: Rig) -> None:
+    """It starts its worker again between two looks of ours, which see another one and not how many there were."""
+    inputs = rig.inputs()
+    await rig.serve(inputs)
+    observer = Observer(rig.rounds.parts, rig.rounds, rig.ghost, rig.serving._statistics, NoSource())
+    for number in range(1, 4):
+        worker = pids(rig)[1]
+        os.kill(worker, signal.SIGKILL)
+        await rig.until(inputs, partial(is_another, rig, worker))
+        await rig.serve(inputs)
+        assert (await observer.facts()).restarts["worker"] == number
+    os.kill(pids(rig)[0], signal.SIGKILL)
+    await rig.until(inputs, lambda: rig.serving.varnishd_restarts == 1)
+    await rig.serve(inputs)
+    assert (await observer.facts()).restarts["worker"] == 3, "another varnishd begins at 0, the count does not"
 
 
 async def test_varnishd_is_killed(rig: Rig) -> None:

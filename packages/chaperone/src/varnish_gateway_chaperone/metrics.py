@@ -30,6 +30,8 @@ VARNISH_COUNTERS: Final[dict[str, str]] = {
     "MAIN.threads_limited": "Times that no more threads could be made",
     "MAIN.n_lru_nuked": "Objects pushed out of a full cache",
     "MGT.child_panic": "Panics of the process that serves",
+    "MGT.child_died": "Deaths of the process that serves by a signal, panics among them",
+    "MGT.child_exit": "Ends of the process that serves of its own accord, unasked",
 }
 VARNISH_GAUGES: Final[dict[str, str]] = {
     "MAIN.uptime": "Seconds that the process that serves has lived",

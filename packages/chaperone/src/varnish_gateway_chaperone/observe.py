@@ -48,7 +48,8 @@ class Observer:
         applied, varnishd = parts.ghost.applied, parts.serving.varnishd
         running = parts.ghost.running
         endpoints = applied.endpoints if applied else {}
-        ghost = await self._ghost_now()
+        ghost, varnish = await self._ghost_now(), await self._varnish()
+        parts.serving.heard(varnish)
         return Facts(
             gateway=varnishd.pod.pod.gateway if varnishd else "",
             is_ready=self.is_ready,
@@ -76,7 +77,7 @@ class Observer:
             endpoints=dict(Counter(end.state for ends in endpoints.values() for end in ends)),
             requests=dict(ghost.requests),
             upstream=dict(ghost.upstream),
-            varnish=await self._varnish(),
+            varnish=varnish,
             certificate_updates=parts.front.updates,
             haproxy=await self._haproxy(),
             sockets=await self._sockets(),

@@ -15,7 +15,14 @@ from varnish_gateway_chaperone.supervisor.tree import Backoff, how_it_ended
 from varnish_gateway_chaperone.varnish.cli import CliError, CliRefusedError
 from varnish_gateway_chaperone.varnish.daemon import PortInUseError, Program, StartError, Varnishd, ports_in_use
 from varnish_gateway_chaperone.varnish.ghost import Ghost, GhostError
-from varnish_gateway_chaperone.varnish.statistics import Counters, Statistics, StatisticsError, live
+from varnish_gateway_chaperone.varnish.statistics import (
+    DEATHS,
+    Counters,
+    Statistics,
+    StatisticsError,
+    deaths,
+    live,
+)
 from varnish_gateway_chaperone.varnish.vcl import VclError
 from varnish_gateway_common.files import write_if_changed
 from varnish_gateway_common.report import Refusal
@@ -69,12 +76,22 @@ class Serving:
         self.is_draining = False
         self.hasten = asyncio.Event()
         self.varnishd_restarts = 0
-        self.worker_restarts = 0
+        self._deaths = 0
+        self._deaths_before = 0
 
     @property
     def retry_seconds(self) -> float | None:
         """When to try again; None: nothing is due."""
         return max(self._not_before - time.monotonic(), 0.0) if self._not_before else None
+
+    @property
+    def worker_restarts(self) -> int:
+        """How often the process that serves died, by the accounts of this varnishd and of those before it."""
+        return self._deaths_before + self._deaths
+
+    def heard(self, counters: Counters) -> None:
+        """What this varnishd says of itself: it starts its worker again before anybody else can see it gone."""
+        self._deaths = max(self._deaths, deaths(counters))
 
     async def ensure(self, wanted: ParsedPod) -> Varnishd | None:
         """A varnishd for this pod.json, or for the last good one when varnishd refuses it; None: not now."""
@@ -135,7 +152,12 @@ class Serving:
     async def _abandon(self, varnishd: Varnishd) -> None:
         self._unwatch()
         await varnishd.kill()
+        self._forget()
+
+    def _forget(self) -> None:
+        """This varnishd is gone; what it has counted is not."""
         self.varnishd = None
+        self._deaths_before, self._deaths = self.worker_restarts, 0
 
     async def _start(self, pod: ParsedPod) -> None:
         begun = time.monotonic()
@@ -179,7 +201,7 @@ class Serving:
             self._backoff.reset()
         delay = 0.0 if varnishd.has_served else self._backoff.after(time.monotonic() - self._started_at)
         self._log.error(f"varnishd {how_it_ended(code)}; started again", delay_seconds=round(delay, 1))
-        self.varnishd = None
+        self._forget()
         self.varnishd_restarts += 1
         self._not_before = time.monotonic() + delay
 
@@ -234,7 +256,7 @@ class Serving:
                 await varnishd.kill()
             return
         if is_other and before is not None:
-            self.worker_restarts += varnishd.worker is None
+            self.heard(await self._counters(*DEATHS))
             said = "died" if varnishd.worker is None else "is another one"
             self._log.warning(f"the process that serves {said}", before=before, now=varnishd.worker)
         if is_other:
@@ -261,7 +283,7 @@ class Serving:
         if self._front:
             await self._front.stop()
         await varnishd.stop()
-        self.varnishd = None
+        self._forget()
         self._log.info(f"drained varnishd in {time.monotonic() - begun:.1f} s")
 
     async def _execute(self, step: drain.Step, varnishd: Varnishd) -> None:
@@ -292,7 +314,7 @@ class Serving:
         before = -1
         empty = 0
         while not self.hasten.is_set():
-            counters = await self._activity()
+            counters = await self._counters(*ACTIVITY)
             now, requests = time.monotonic(), counters.get("MAIN.client_req", before)
             empty = empty + 1 if counters and not live(counters, "sess") else 0
             if empty == EMPTY_LOOKS:
@@ -307,10 +329,10 @@ class Serving:
                 return
             await self._pause(SESSIONS_POLL_SECONDS)
 
-    async def _activity(self) -> Counters:
+    async def _counters(self, *patterns: str) -> Counters:
         """Empty when varnishstat fails: what is not known is no reason to cut anything."""
         try:
-            return await self._statistics.read(*ACTIVITY)
+            return await self._statistics.read(*patterns)
         except StatisticsError as error:
             self._log.debug("varnishd's counters cannot be read", reason=str(error))
             return {}

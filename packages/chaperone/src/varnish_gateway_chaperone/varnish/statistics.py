@@ -7,6 +7,9 @@ from typing import Final, Literal, Protocol
 
 TIMEOUT_SECONDS: Final = 5
 
+DEATHS: Final = ("MGT.child_died", "MGT.child_exit")
+"""By a signal, as after every panic, or of its own accord: varnishd's account of what its worker was not asked for."""
+
 Counters = dict[str, int]
 
 
@@ -63,6 +66,11 @@ def parsed(text: bytes) -> Counters:
         return {name: int(found["value"]) for name, found in counters.items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StatisticsError("varnishstat says nothing") from error
+
+
+def deaths(counters: Counters) -> int:
+    """How often varnishd's worker ended by itself."""
+    return sum(counters.get(name, 0) for name in DEATHS)
 
 
 def live(counters: Counters, pool: Literal["sess", "req"]) -> int:
