@@ -45,6 +45,14 @@ def test_golden(name: str, sockets: tuple[PodSocket, ...], address: str) -> None
     check(name, configuration(pod(*sockets), PATHS, address, Limits(), with_default=with_default))
 
 
+@pytest.mark.parametrize(
+    ("has_it", "curves"), [(False, "X25519:P-256:P-384"), (True, "X25519MLKEM768:X25519:P-256:P-384")]
+)
+def test_the_hybrid_group_comes_first_where_there_is_one(*, has_it: bool, curves: str) -> None:
+    text = configuration(pod(HTTPS), PATHS, "", Limits(has_hybrid_groups=has_it))
+    assert f"\n    ssl-default-bind-curves {curves}\n" in text
+
+
 def test_a_kernel_without_ipv6() -> None:
     assert "bind [::]" not in configuration(pod(HTTPS), PATHS, "", Limits(has_ipv6=False))
 

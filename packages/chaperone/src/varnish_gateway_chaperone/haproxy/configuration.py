@@ -28,6 +28,8 @@ CIPHERS: Final = ":".join(
 )
 CIPHERSUITES: Final = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 CURVES: Final = "X25519:P-256:P-384"
+HYBRID: Final = "X25519MLKEM768"
+"""First where OpenSSL has it: what is recorded today must not be read when there are quantum computers."""
 
 
 KEPT_CONNECTIONS: Final = 8
@@ -54,6 +56,7 @@ class Limits:
     requests: int = 4_000
     """At once, over all sockets: each is a thread of varnishd or, where it fetches, two (it has 10,000), and there a
     connection or two."""
+    has_hybrid_groups: bool = False
 
 
 @dataclass(frozen=True)
@@ -182,7 +185,7 @@ global
     ssl-default-bind-options ssl-min-ver TLSv1.2 prefer-client-ciphers
     ssl-default-bind-ciphers {CIPHERS}
     ssl-default-bind-ciphersuites {CIPHERSUITES}
-    ssl-default-bind-curves {CURVES}
+    ssl-default-bind-curves {f"{HYBRID}:{CURVES}" if limits.has_hybrid_groups else CURVES}
 """
 
 

@@ -4,11 +4,13 @@ import asyncio
 import os
 import resource
 import signal
+from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+from varnish_gateway_chaperone.haproxy.build import Build, parsed
 from varnish_gateway_chaperone.haproxy.certificates import ParsedCertificates, Tls, parse_certificates
 from varnish_gateway_chaperone.haproxy.configuration import (
     KEPT_CONNECTIONS,
@@ -29,9 +31,14 @@ START_SECONDS: Final = 30
 POLL_SECONDS: Final = 0.01
 STOP_SECONDS: Final = 5
 CHECK_SECONDS: Final = 30
+MAX_LINES: Final = 200
+"""Of what a program says and ends."""
 MAX_THREADS: Final = 16
 MAX_CONNECTIONS: Final = 20_000
 MAX_REQUESTS: Final = 4_000
+UNPATCHED: Final = (
+    "this HAProxy lacks our patches, a client may end it; toolchain/build-haproxy.sh builds one with them"
+)
 
 
 class FrontError(Exception):
@@ -70,13 +77,22 @@ class FrontProgram:
     paths: FrontPaths
     address: str
     limits: Limits
+    _builds: dict[str, Build] = field(default_factory=dict, repr=False, compare=False)
+    """Program -> what it said of itself: it is asked once."""
+
+    async def build(self) -> Build:
+        """What this HAProxy is. Raises FrontError."""
+        if self._program not in self._builds:
+            _, said = await _output([self._program, "-vv"])
+            self._builds[self._program] = parsed(said)
+        return self._builds[self._program]
 
     async def check(self, pod: Pod) -> None:
         """Whether HAProxy takes the configuration for this pod.json, before anything is stopped for it.
 
         Raises FrontError, and OSError for a full disk.
         """
-        text = self._configuration(pod)
+        text = await self._configuration(pod)
         await asyncio.to_thread(self._prepare, pod)
         write_if_changed(self.paths.candidate, text.encode(), is_durable=False)
         code, said = await _output([self._program, "-c", "-q", "-f", str(self.paths.candidate)])
@@ -85,6 +101,9 @@ class FrontProgram:
 
     async def start(self, pod: ParsedPod, tls: Tls, log: Log) -> Haproxy:
         """HAProxy serving these certificates. Raises FrontError, and OSError for a full disk."""
+        build = await self.build()
+        if not build.is_patched:
+            log.warning(UNPATCHED, version=build.version)
         await self.write(pod.pod, Tls(), tls)
         for path in (self.paths.runtime_socket, self.paths.master_socket):
             path.unlink(missing_ok=True)
@@ -99,7 +118,7 @@ class FrontProgram:
 
     async def write(self, pod: Pod, running: Tls, target: Tls) -> None:
         """Files first: a reload or a restart reads them. Raises FrontError, and OSError for a full disk."""
-        text = self._configuration(pod, target)
+        text = await self._configuration(pod, target)
         await asyncio.to_thread(write_tls, self.paths, running, target)
         write_if_changed(self.paths.configuration, text.encode(), is_durable=False)
 
@@ -109,10 +128,11 @@ class FrontProgram:
             raise FrontError("HTTPS and HTTP/2 need HAProxy: name it with --haproxy or VARNISH_GATEWAY_HAPROXY")
         return self.haproxy
 
-    def _configuration(self, pod: Pod, tls: Tls | None = None) -> str:
+    async def _configuration(self, pod: Pod, tls: Tls | None = None) -> str:
         with_default = tls.with_default if tls else ()
+        here = replace(self.limits, has_hybrid_groups=(await self.build()).has_hybrid_groups)
         try:
-            return configuration(pod, self.paths, self.address, self.limits, with_default=with_default)
+            return configuration(pod, self.paths, self.address, here, with_default=with_default)
         except ConfigurationError as error:
             raise FrontError(str(error)) from error
 
@@ -200,13 +220,14 @@ async def _first_worker(child: Child, runtime: RuntimeClient) -> int:
 
 
 async def _output(arguments: Sequence[str]) -> tuple[int, str]:
+    said: deque[str] = deque(maxlen=MAX_LINES)
     try:
-        child = await Child.start(arguments, on_line=lambda _: None)
+        child = await Child.start(arguments, on_line=said.append)
     except OSError as error:
         raise FrontError(f"{arguments[0]} could not be started: {error}") from error
     async with asyncio.timeout(CHECK_SECONDS):
         code = await child.wait()
-    return code, "\n".join(child.tail)
+    return code, "\n".join(said)
 
 
 def _said(child: Child) -> str:
