@@ -29,7 +29,7 @@ CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "varn
 VARNISH_SERIES = "7.7"
 HAPROXY_SERIES = "3.0"
 KUBERNETES_SERIES = "1.35"
-CONFORMANCE_SERIES = "1.6"
+CONFORMANCE_SERIES = "1.7"
 NODE_PACKAGES = ("containerd", "runc", "containernetworking-plugins", "iproute2", "iptables", "nftables", "conntrack")
 PR_SET_PDEATHSIG = 1
 
@@ -102,7 +102,7 @@ def end_with_parent() -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Every test that needs no cluster: Python, Rust, VTC, golden cases, the cases live; `-- ARGS`: only pytest."""
-    environment = programs(session)
+    environment = programs(session) | checkers(session)
     run = workshop(session)
     if session.posargs:
         run("pytest", *session.posargs, env=environment)
@@ -129,7 +129,7 @@ def fuzz(session: nox.Session) -> None:
 @nox.session
 def coverage(session: nox.Session) -> None:
     """What the tests run of our Python, lines and branches; not part of `tests`, whose work it doubles."""
-    environment = programs(session)
+    environment = programs(session) | checkers(session)
     run = workshop(session)
     run("pytest", *EVERY_TEST, "--cov", "--cov-report=term:skip-covered", env=environment)
 
@@ -267,11 +267,17 @@ def conformance(session: nox.Session) -> None:
     """The Gateway API's suite for what we claim; the report is e2e/conformance/report.yaml."""
     run = workshop(session)
     suite = str(conformance_prefix(session) / "bin" / "conformance.test")
-    options = [f"--conformance-options-file={CONFORMANCE / 'options.yaml'}"]
+    options = [f"--conformance-options-file={CONFORMANCE / 'options.yaml'}", f"--url={project_url()}"]
     options += [] if session.posargs else [f"--report-output={CONFORMANCE / 'report.yaml'}"]
     one_replica = "--set=gatewayClass.parameters.replicas=1"
     begin = cluster_command(session, *with_gateway(session), one_replica, "conformance", "for")
     run("python", *begin, suite, "-test.v", "-test.timeout=60m", *options, *session.posargs)
+
+
+def project_url() -> str:
+    """Where the project is, as its chart says."""
+    lines = (ROOT / "helm" / "varnish-gateway" / "Chart.yaml").read_text().splitlines()
+    return next(line.removeprefix("home: ") for line in lines if line.startswith("home: "))
 
 
 @nox.session
@@ -327,6 +333,11 @@ def programs(session: nox.Session, *, ghost: bool = True) -> dict[str, str]:
     return environment
 
 
+def checkers(session: nox.Session) -> dict[str, str]:
+    """Make sure that what tests ask for judgement is there; returns the environment that finds it."""
+    return {"VARNISH_GATEWAY_PROMTOOL": str(built(session, "promtool", "2", minutes=1) / "bin/promtool")}
+
+
 def quiet_when_built() -> list[str]:
     return ["--quiet"] if (GHOST / "target/release/libvmod_ghost.so").exists() else []
 
@@ -354,8 +365,8 @@ def kubernetes_prefix(session: nox.Session) -> Path:
 def conformance_prefix(session: nox.Session) -> Path:
     """The Gateway API's suite and its echo server, built once into the cache."""
     require(session, "go", "a Go")
-    sources = [file for file in sorted(CONFORMANCE.iterdir()) if file.suffix in {".go", ".mod", ".sum"}]
-    return built(session, "conformance", CONFORMANCE_SERIES, *sources)
+    sources = [file for file in sorted(CONFORMANCE.rglob("*")) if file.suffix in {".go", ".mod", ".sum"}]
+    return built(session, "conformance", CONFORMANCE_SERIES, *sources, minutes=3)
 
 
 def require(session: nox.Session, program: str, whose: str) -> None:

@@ -1,5 +1,9 @@
 """What Prometheus is told."""
 
+import os
+import subprocess
+from importlib import metadata
+
 from varnish_gateway_common.kube.api import Reach
 from varnish_gateway_operator.metrics import Facts, exposition
 
@@ -21,4 +25,14 @@ def test_every_fact_is_told_once() -> None:
     assert "varnish_gateway_operator_api_reachable 0.0" in lines
     assert "varnish_gateway_operator_unfollowed_sources 2.0" in lines
     assert "varnish_gateway_operator_follow_failures_total 7.0" in lines
-    assert len(lines) == len(set(lines)) == 12
+    assert (
+        f'varnish_gateway_operator_build_info{{version="{metadata.version("varnish-gateway-operator")}"}} 1.0' in lines
+    )
+    assert len(lines) == len(set(lines)) == 13
+
+
+def test_prometheus_has_nothing_to_find_fault_with() -> None:
+    command = [os.environ["VARNISH_GATEWAY_PROMTOOL"], "check", "metrics"]
+    facts = Facts(objects={"HTTPRoute": 3}, writes={"apply": 2})
+    judged = subprocess.run(command, input=exposition(facts), capture_output=True, check=False)
+    assert (judged.returncode, judged.stdout + judged.stderr) == (0, b"")

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from importlib import metadata
+from typing import Final, NamedTuple
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
@@ -10,19 +11,18 @@ from prometheus_client.registry import Collector
 
 from varnish_gateway_common.kube.api import Reach
 
+VERSION: Final = metadata.version("varnish-gateway-chaperone")
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 VARNISH_COUNTERS: Final[dict[str, str]] = {
-    "MAIN.sess_conn": "Client connections accepted",
+    "MAIN.sess_conn": "Connections accepted, also chaperone's own",
     "MAIN.sess_dropped": "Client connections dropped for want of threads",
     "MAIN.sess_fail": "Client connections that could not be accepted",
-    "MAIN.client_req": "Good requests received",
     "MAIN.client_req_400": "Requests refused as malformed",
     "MAIN.cache_hit": "Requests answered from the cache",
     "MAIN.cache_miss": "Requests that were not in the cache",
     "MAIN.s_pass": "Requests passed",
     "MAIN.s_pipe": "Requests piped",
-    "MAIN.s_synth": "Requests answered by the gateway itself",
     "MAIN.backend_conn": "Connections to backends of the user's VCL",
     "MAIN.backend_reuse": "Connections to backends of the user's VCL used again",
     "MAIN.backend_fail": "Connections to backends of the user's VCL that failed",
@@ -34,28 +34,45 @@ VARNISH_COUNTERS: Final[dict[str, str]] = {
     "MGT.child_exit": "Ends of the process that serves of its own accord, unasked",
 }
 VARNISH_GAUGES: Final[dict[str, str]] = {
-    "MAIN.uptime": "Seconds that the process that serves has lived",
+    "MAIN.uptime": "How long the process that serves has lived",
     "MAIN.threads": "Worker threads",
     "MAIN.n_object": "Objects in the cache",
     "MAIN.n_vcl": "VCLs loaded",
 }
 
-HAPROXY_COUNTERS: Final[dict[str, str]] = {
-    "CumConns": "Connections accepted, also chaperone's own",
-    "CumSslConns": "TLS connections accepted",
+VARNISH_NAMES: Final[dict[str, str]] = {
+    "MAIN.uptime": "varnish_main_uptime_seconds",
+    "MAIN.s_pass": "varnish_main_passes",
+    "MAIN.s_pipe": "varnish_main_pipes",
 }
-HAPROXY_GAUGES: Final[dict[str, str]] = {
-    "CurrConns": "Connections",
-    "CurrSslConns": "TLS connections",
-    "Uptime_sec": "Seconds that the worker has lived",
-    "Idle_pct": "Share of the time that HAProxy has nothing to do, in percent",
+"""Those that say no unit, or one that they have not. Left out is what Varnish counts in its own way: chaperone's own
+requests among the clients' (`client_req`), direct passes among the answers without a backend (`s_synth`)."""
+
+
+class Measured(NamedTuple):
+    """Something of HAProxy's, under a name that says its unit."""
+
+    name: str
+    about: str
+    factor: float = 1
+
+
+HAPROXY_COUNTERS: Final[dict[str, Measured]] = {
+    "CumConns": Measured("connections_accepted", "Connections accepted, also chaperone's own"),
+    "CumSslConns": Measured("tls_connections_accepted", "TLS connections accepted"),
 }
-HAPROXY_SOCKETS: Final[dict[str, str]] = {
-    "stot": "Sessions of a socket",
-    "req_tot": "Requests of a socket",
-    "ereq": "Requests refused as malformed",
-    "bin": "Bytes received",
-    "bout": "Bytes sent",
+HAPROXY_GAUGES: Final[dict[str, Measured]] = {
+    "CurrConns": Measured("connections", "Connections"),
+    "CurrSslConns": Measured("tls_connections", "TLS connections"),
+    "Uptime_sec": Measured("uptime_seconds", "How long the worker has lived"),
+    "Idle_pct": Measured("idle_ratio", "Share of the time that HAProxy has nothing to do, from 0 to 1", 0.01),
+}
+HAPROXY_SOCKETS: Final[dict[str, Measured]] = {
+    "stot": Measured("sessions", "Sessions of a socket"),
+    "req_tot": Measured("requests", "Requests of a socket"),
+    "ereq": Measured("refused_requests", "Requests refused as malformed"),
+    "bin": Measured("received_bytes", "Bytes received"),
+    "bout": Measured("sent_bytes", "Bytes sent"),
 }
 
 
@@ -67,8 +84,6 @@ class Facts:
     is_ready: bool = False
     is_draining: bool = False
     passes_directly: bool = False
-    digests: dict[str, str] = field(default_factory=dict)
-    """Input -> digest of what is applied."""
     reloads: dict[str, int] = field(default_factory=dict)
     refusals: dict[str, int] = field(default_factory=dict)
     restarts: dict[str, int] = field(default_factory=dict)
@@ -97,8 +112,8 @@ class _Facts(Collector):
 
     def collect(self) -> Iterable[Metric]:
         facts = self._facts
-        info = {"gateway": facts.gateway} | {f"{name}_digest": value for name, value in facts.digests.items()}
-        yield InfoMetricFamily("varnish_gateway", "What is applied.", info)
+        yield InfoMetricFamily("varnish_gateway", "Which Gateway this is a part of.", {"gateway": facts.gateway})
+        yield InfoMetricFamily("varnish_gateway_build", "What was built.", {"version": VERSION})
         yield _gauge("ready", "Whether a good configuration serves.", facts.is_ready)
         yield _gauge("draining", "Whether this gateway is leaving.", facts.is_draining)
         yield _gauge("passes_directly", "Whether passes go without Varnish's fetch.", facts.passes_directly)
@@ -108,7 +123,7 @@ class _Facts(Collector):
         yield _counter("reloads", "Inputs that were taken.", "input", facts.reloads)
         yield _counter("refusals", "Inputs that were refused.", "input", facts.refusals)
         yield _counter("restarts", "Processes that were started again.", "process", facts.restarts)
-        yield _counter("ghost_requests", "Requests by ghost's own account.", "kind", facts.requests)
+        yield from _requests(facts.requests)
         yield _counter("upstream", "Connections to endpoints, and what befell them.", "event", facts.upstream)
         updates = "Steps by which certificates changed without a reload."
         yield CounterMetricFamily("varnish_gateway_certificate_updates", updates, facts.certificate_updates)
@@ -142,6 +157,15 @@ def _counter(name: str, about: str, label: str, values: dict[str, int] | dict[st
     return family
 
 
+def _requests(counts: dict[str, float]) -> Iterable[Metric]:
+    """Clients' requests are one number; the kinds are what became of them, and count parts and attempts too."""
+    kinds = {kind: count for kind, count in counts.items() if kind != "received"}
+    if len(kinds) < len(counts):
+        about = "Requests of clients; not what chaperone itself asks."
+        yield CounterMetricFamily("varnish_gateway_client_requests", about, counts["received"])
+    yield _counter("ghost_requests", "Requests by ghost's own account.", "kind", kinds)
+
+
 def _reach(reach: Reach) -> Iterable[Metric]:
     yield _gauge("api_reachable", "Whether the API server answers.", reach.is_reachable)
     yield _gauge("unfollowed_collections", "What of the API server cannot be followed now.", reach.unfollowed)
@@ -159,19 +183,19 @@ def _varnish(counters: dict[str, int]) -> Iterable[Metric]:
 
 
 def _varnish_name(name: str) -> str:
-    return f"varnish_{name.lower().replace('.', '_')}"
+    return VARNISH_NAMES.get(name) or f"varnish_{name.lower().replace('.', '_')}"
 
 
 def _haproxy(info: dict[str, str], sockets: dict[str, dict[str, str]]) -> Iterable[Metric]:
-    for name, about in HAPROXY_COUNTERS.items():
-        if name in info:
-            yield CounterMetricFamily(f"haproxy_{name.lower()}", about, int(info[name]))
-    for name, about in HAPROXY_GAUGES.items():
-        if name in info:
-            yield GaugeMetricFamily(f"haproxy_{name.lower()}", about, int(info[name]))
-    for name, about in HAPROXY_SOCKETS.items():
+    for key, (name, about, _) in HAPROXY_COUNTERS.items():
+        if key in info:
+            yield CounterMetricFamily(f"haproxy_{name}", about, int(info[key]))
+    for key, (name, about, factor) in HAPROXY_GAUGES.items():
+        if key in info:
+            yield GaugeMetricFamily(f"haproxy_{name}", about, int(info[key]) * factor)
+    for key, (name, about, _) in HAPROXY_SOCKETS.items():
         family = CounterMetricFamily(f"haproxy_socket_{name}", about, labels=["socket"])
         for socket, row in sockets.items():
-            family.add_metric([socket], int(row.get(name) or 0))
+            family.add_metric([socket], int(row.get(key) or 0))
         if sockets:
             yield family

@@ -55,12 +55,6 @@ class Observer:
             is_ready=self.is_ready,
             is_draining=report.is_draining,
             passes_directly=report.passes_directly,
-            digests={
-                "pod": report.pod_digest,
-                "routing": report.routing_digest,
-                "vcl": report.vcl_digest,
-                "certificates": report.certificates_digest,
-            },
             reloads={"routing": parts.ghost.reloads, "vcl": parts.vcl.reloads, "haproxy": parts.front.reloads},
             refusals={
                 "routing": parts.ghost.refusals,

@@ -6,6 +6,7 @@ use ghost_core::{Action, request::Request};
 
 use crate::{
     context::Context,
+    count::{COUNTS, count},
     message::Message,
     panic_if_asked,
     receive::{host_of, split},
@@ -36,6 +37,9 @@ fn fill(context: Context, mut answer: Message, asked: Message, is_error: bool) {
         answer.set("Content-Type", b"application/json");
         answer.set("Cache-Control", b"no-store");
         return context.write_body(body.as_bytes());
+    }
+    if !is_error {
+        count(&COUNTS.synthetic);
     }
     let task = task.filter(|task| task.answer == answer.status());
     if task.is_none() && !is_error {

@@ -18,9 +18,12 @@ impl Serialize for Count {
     }
 }
 
-/// Every request counts as one of the first seven; attempts count besides.
+/// Whatever is routed counts as one of the seven after the first; attempts and answers count besides. What the
+/// supervisor asks does not count.
 #[derive(Serialize)]
 pub struct Counts {
+    /// From clients, each once: neither parts of a page nor restarts.
+    pub received: Count,
     pub forwarded: Count,
     pub redirected: Count,
     pub not_found: Count,
@@ -32,6 +35,8 @@ pub struct Counts {
     pub unavailable: Count,
     /// Attempts in the client's own thread.
     pub direct: Count,
+    /// Answers that came from no backend: ghost's own and those of user VCL.
+    pub synthetic: Count,
     /// Attempts whose share has no valid backend.
     pub without_backend: Count,
     /// Attempts whose backend had no endpoint.
@@ -39,6 +44,7 @@ pub struct Counts {
 }
 
 pub static COUNTS: Counts = Counts {
+    received: Count::zero(),
     forwarded: Count::zero(),
     redirected: Count::zero(),
     not_found: Count::zero(),
@@ -47,6 +53,7 @@ pub static COUNTS: Counts = Counts {
     malformed: Count::zero(),
     unavailable: Count::zero(),
     direct: Count::zero(),
+    synthetic: Count::zero(),
     without_backend: Count::zero(),
     without_endpoint: Count::zero(),
 };

@@ -36,7 +36,12 @@ pub fn receive(tables: &Tables, context: Context) -> u16 {
     // What was lent to a fetch that user VCL prevented.
     take_back(context);
     match context.restarts() {
-        0 => receive_as(tables, context, Received::AsVarnishBegan),
+        0 => {
+            if context.is_top() {
+                count(&COUNTS.received);
+            }
+            receive_as(tables, context, Received::AsVarnishBegan)
+        }
         _ => receive_again(tables, context).unwrap_or(0),
     }
 }

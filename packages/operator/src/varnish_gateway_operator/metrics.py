@@ -2,14 +2,16 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from importlib import metadata
 from typing import Final
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from varnish_gateway_common.kube.api import Reach
 
+VERSION: Final = metadata.version("varnish-gateway-operator")
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 PREFIX: Final = "varnish_gateway_operator"
 
@@ -51,6 +53,7 @@ class _Facts(Collector):
         self._facts = facts
 
     def collect(self) -> Iterable[Metric]:
+        yield InfoMetricFamily(f"{PREFIX}_build", "What was built.", {"version": VERSION})
         for name, (field_name, about) in GAUGES.items():
             yield GaugeMetricFamily(f"{PREFIX}_{name}", about, getattr(self._facts, field_name))
         for name, (field_name, about) in COUNTERS.items():
