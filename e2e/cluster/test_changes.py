@@ -24,17 +24,18 @@ CHANGES: dict[str, tuple[Callable[[Rig], None], Callable[[Rig], None]]] = {
 """What is changed: how, and how back."""
 
 
-@pytest.mark.parametrize(("standing", "created", "p50_most", "p99_most"), [(10, 100, 150, 500), (3000, 20, 1000, 1000)])
-def test_a_route_is_in_effect_at_once(rig: Rig, standing: int, created: int, p50_most: int, p99_most: int) -> None:
+@pytest.mark.parametrize(("standing", "created"), [(10, 100), (3000, 20)])
+def test_new_routes_come_into_effect_and_lose_nothing(rig: Rig, standing: int, created: int) -> None:
+    """What it takes is told and not judged: that is a matter of the machine, and of what else it does."""
     for number in range(standing):
         rig.create_route(f"standing-{number}.example.com")
     rig.wait_for_answer(f"standing-{standing - 1}.example.com")
     address = rig.address
-    milliseconds = sorted(_until_answered(rig, f"new-{number}", address) for number in range(created))
+    with rig.traffic() as traffic:
+        milliseconds = sorted(_until_answered(rig, f"new-{number}", address) for number in range(created))
+    traffic.check(at_least=100)
     p50, p99 = statistics.median(milliseconds), milliseconds[created * 99 // 100 - 1]
     print(f"\n{standing} routes, from the API server's answer to the gateway's: p50 {p50:.0f} ms, p99 {p99:.0f} ms")
-    assert p50 < p50_most
-    assert p99 < p99_most
 
 
 def _until_answered(rig: Rig, name: str, address: str) -> float:
@@ -42,7 +43,7 @@ def _until_answered(rig: Rig, name: str, address: str) -> float:
     host = f"{name}.example.com"
     rig.create_route(host)
     began = time.monotonic()
-    until(f"{host} answers", lambda: rig.ask(host, address=address) == 200, seconds=10, every=0.002)
+    until(f"{host} answers", lambda: rig.ask(host, address=address) == 200, every=0.002)
     took = (time.monotonic() - began) * 1000
     rig.api.delete("HTTPRoute", name, NAMESPACE)
     return took
