@@ -43,6 +43,9 @@ printf '#include <unistd.h>\nint main(void) { for (;;) pause(); }\n' |
 
 say "the Gateway API's CRDs"
 cd "$here/../e2e/conformance"
+# The suite's module asks for a newer Go than may be here: the module proxy has it.
+GOTOOLCHAIN=$(awk '$1 == "toolchain" { print $2 }' go.mod)
+export GOTOOLCHAIN
 go mod download sigs.k8s.io/gateway-api
 install -m 644 "$(go list -m -f '{{.Dir}}' sigs.k8s.io/gateway-api)"/config/crd/experimental/gateway.*.yaml "$prefix.new/crds"
 

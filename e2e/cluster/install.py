@@ -9,18 +9,13 @@ from e2e.cluster.namespaces import ROOT, Cluster
 CHART = ROOT / "helm" / "varnish-gateway"
 RELEASE = "varnish-gateway"
 ECHO_IMAGE = "localhost/echo:1"
-SUITE_IMAGES = tuple(
-    f"registry.k8s.io/gateway-api/echo-basic:{tag}" for tag in ("v1.5.1", "v1.6.0-dev.2", "v1.6.0-dev.3")
-)
-UNUSED_IMAGE = "registry.k8s.io/coredns/coredns:v1.12.2"
-"""The suite wants a pod of it to run, for tests of UDP that no HTTP gateway takes: anything that runs will do."""
+SUITE_IMAGES = tuple(f"registry.k8s.io/gateway-api/conformance/echo-basic:{tag}" for tag in ("v0.1.0", "v0.2.0"))
 
 
 def echo(cluster: Cluster, programs: Path) -> None:
     """The conformance suite's backend, under the names that its manifests have."""
     state = cluster.layout.state
     cluster.load(images.write(state / "echo.tar", programs / "bin/echo-basic", ECHO_IMAGE, *SUITE_IMAGES))
-    cluster.load(images.write(state / "unused.tar", cluster.layout.programs / "bin/pause", UNUSED_IMAGE))
 
 
 def gateway(cluster: Cluster, archives: Path, *values: str) -> None:
