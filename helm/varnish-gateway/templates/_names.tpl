@@ -1,8 +1,11 @@
 {{- define "varnish-gateway.name" -}}
-{{- if contains .Chart.Name .Release.Name -}}
+{{- $chart := .Values.nameOverride | default .Chart.Name -}}
+{{- if .Values.fullnameOverride -}}
+{{ .Values.fullnameOverride }}
+{{- else if contains $chart .Release.Name -}}
 {{ .Release.Name | trunc 53 | trimSuffix "-" }}
 {{- else -}}
-{{ printf "%s-%s" .Release.Name .Chart.Name | trunc 53 | trimSuffix "-" }}
+{{ printf "%s-%s" .Release.Name $chart | trunc 53 | trimSuffix "-" }}
 {{- end -}}
 {{- end }}
 
@@ -11,11 +14,16 @@ app.kubernetes.io/name: varnish-gateway-operator
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
-{{- define "varnish-gateway.labels" -}}
+{{- /* Ours, which the user's own cannot take the place of. */ -}}
+{{- define "varnish-gateway.own-labels" -}}
 {{ include "varnish-gateway.selector" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end }}
+
+{{- define "varnish-gateway.labels" -}}
+{{ mergeOverwrite (deepCopy .Values.commonLabels) (include "varnish-gateway.own-labels" . | fromYaml) | toYaml }}
 {{- end }}
 
 {{- define "varnish-gateway.account" -}}

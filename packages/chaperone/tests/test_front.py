@@ -88,7 +88,7 @@ async def test_metrics_are_of_what_answers(rig: Rig) -> None:
     await rig.serve(inputs(rig, A, a=pem("a.test", serial=11)))
     code, said = await curl("--http1.1", "--resolve", f"a.test:8443:{rig.address}", "https://a.test:8443/")
     assert code == 0, said
-    assert await lines("haproxy_tls_conn") == ["haproxy_tls_connections_accepted_total 1.0"]
+    assert await lines("haproxy_tls_connections_accepted") == ["haproxy_tls_connections_accepted_total 1.0"]
     assert await lines("haproxy_socket_requests") == ['haproxy_socket_requests_total{socket="https-8443"} 1.0']
     assert await lines("varnish_main_threads")
     haproxy, rig.ghost.is_lost = rig.front.haproxy, True

@@ -44,6 +44,11 @@ PARAMETERS = CLASS.replace(
     "varnish-software.com/gateway,"
     " parametersRef: {group: gateway.varnish-software.com, kind: GatewayClassParameters, name: p}}",
 )
+HEAD = "apiVersion: gateway.varnish-software.com/v1alpha1\nkind: GatewayClassParameters\nmetadata: {name: p}\n"
+GATEWAY_WITH = GATEWAY.replace(CLASS, PARAMETERS).replace("{", "{{").replace("}", "}}") + HEAD.replace(
+    "{name: p}", "{{name: p}}"
+)
+GATEWAY_WITH += "spec: {{{spec}}}\n"
 
 
 def plan(text: str, *, reports: Reports | None = None, obstacles: Mapping[tuple[str, str], str] | None = None) -> Plan:

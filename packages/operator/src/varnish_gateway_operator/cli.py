@@ -61,6 +61,13 @@ def _parser() -> argparse.ArgumentParser:
 def _add_run(command: argparse.ArgumentParser) -> None:
     command.add_argument("--gateway-image", required=True, metavar="IMAGE", help="what gateways run")
     command.add_argument(
+        "--gateway-pull-secret",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a Secret of a Gateway's namespace with which that image is pulled; may be given several times",
+    )
+    command.add_argument(
         "--endpoints-role",
         default="varnish-gateway-endpoints",
         metavar="NAME",
@@ -85,7 +92,7 @@ def _run(parsed: argparse.Namespace) -> int:
         identity=f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}",
         web_address=parsed.web[0],
         web_port=parsed.web[1],
-        cluster=ClusterOptions(parsed.gateway_image, parsed.endpoints_role),
+        cluster=ClusterOptions(parsed.gateway_image, parsed.endpoints_role, tuple(parsed.gateway_pull_secret)),
     )
     try:
         asyncio.run(cluster.run(settings))

@@ -24,6 +24,7 @@ from varnish_gateway_operator.resources.parameters import GatewayClassParameters
 
 Json = dict[str, Any]
 
+ACCEPTED: Final = '.status.ancestors[*].conditions[?(@.type=="Accepted")]'
 OPEN: Final = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
 
@@ -47,7 +48,21 @@ class Definition:
 
 
 DEFINITIONS: Final = (
-    Definition(GatewayClassParameters, "gatewayclassparameters", "gcp", "Cluster", ParametersSpec, requires_spec=False),
+    Definition(
+        GatewayClassParameters,
+        "gatewayclassparameters",
+        "gcp",
+        "Cluster",
+        ParametersSpec,
+        columns={
+            "Service": ".spec.service.type",
+            "Replicas": ".spec.replicas",
+            "Storage": ".spec.storage.size",
+            "User VCL": ".spec.userVCLConfigMapRef.name",
+            "Image": ".spec.image",
+        },
+        requires_spec=False,
+    ),
     Definition(
         VarnishCachePolicy,
         "varnishcachepolicies",
@@ -55,7 +70,12 @@ DEFINITIONS: Final = (
         "Namespaced",
         CachePolicySpec,
         CachePolicyStatus,
-        {"Target Kind": ".spec.targetRef.kind", "Target Name": ".spec.targetRef.name"},
+        {
+            "Target Kind": ".spec.targetRef.kind",
+            "Target Name": ".spec.targetRef.name",
+            "Accepted": f"{ACCEPTED}.status",
+            "Reason": f"{ACCEPTED}.reason",
+        },
     ),
     Definition(
         VarnishCacheInvalidation,
@@ -64,7 +84,13 @@ DEFINITIONS: Final = (
         "Namespaced",
         CacheInvalidationSpec,
         CacheInvalidationStatus,
-        {"Type": ".spec.type", "Hostname": ".spec.hostname", "Status": ".status.phase"},
+        {
+            "Type": ".spec.type",
+            "Gateway": ".spec.gatewayRef.name",
+            "Hostname": ".spec.hostname",
+            "Status": ".status.phase",
+            "Message": ".status.message",
+        },
     ),
 )
 

@@ -87,6 +87,7 @@ def _own() -> Iterable[Source]:
         ("RoleBinding", "rbac.authorization.k8s.io", "v1"),
         ("PodDisruptionBudget", "policy", "v1"),
         ("HorizontalPodAutoscaler", "autoscaling", "v2"),
+        ("NetworkPolicy", "networking.k8s.io", "v1"),
     ):
         yield Source(kind, group, (version,), labels=OWN)
 

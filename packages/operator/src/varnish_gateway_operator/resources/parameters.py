@@ -25,6 +25,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from varnish_gateway_common.wording import named, quoted, worded
 from varnish_gateway_operator.resources.base import DESCRIBED, Described, Namespace, ObjectName, Resource, Unread, rules
+from varnish_gateway_operator.resources.patches import container_patch_problem, pod_patch_problem
 
 REFUSED_ARGUMENTS = ("-M", "-S", "-F", "-f", "-n", "-T", "-a")
 """Those that the gateway itself sets, and on which its safety rests."""
@@ -43,6 +44,8 @@ CONTROL = r"[\x00-\x1f\x7f]"
 OWN_VOLUMES = ("run", "storage", "tmp")
 RESERVED = f"{', '.join(OWN_VOLUMES)} are the gateway's own"
 OWN_CONTAINER = "gateway"
+OWN_VARIABLES = "VARNISH_GATEWAY_"
+OWN_VARIABLES_RULE = f"extraEnv: names that begin with {OWN_VARIABLES} are the gateway's own"
 
 OPEN = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
@@ -188,6 +191,22 @@ class ServiceParameters(Described):
     without a load balancer for no other, because whoever may choose any address takes the traffic of others."""
 
 
+class PullSecret(Described):
+    """A Secret of the Gateway's namespace."""
+
+    name: ObjectName
+    """Its name."""
+
+
+class NetworkPolicy(Described):
+    """Who may connect to the pods. A NetworkPolicy of your own adds to it."""
+
+    enabled: StrictBool = True
+    """Whether there is one."""
+    metrics_from: Annotated[tuple[Json, ...], Field(max_length=32)] = ()
+    """Who may ask for health and metrics, as NetworkPolicyPeers; every pod of the cluster by default."""
+
+
 Passes = Literal["Auto", "Direct", "Fetch"]
 
 
@@ -261,6 +280,8 @@ class _Open:
 Volume = Annotated[dict[str, Any], _Open("name")]
 VolumeMount = Annotated[dict[str, Any], _Open("name", "mountPath")]
 InitContainer = Annotated[dict[str, Any], _Open("name", "image")]
+Variable = Annotated[dict[str, Any], _Open("name")]
+Container = InitContainer
 SpreadConstraint = Annotated[dict[str, Any], _Open("topologyKey", "whenUnsatisfiable")]
 
 
@@ -277,10 +298,11 @@ class ParametersSpec(Described):
             (f"{_all('varnishdExtraArgs')}, !x.matches('{JOINED_ARGUMENTS}'))", f"varnishdExtraArgs: {ONE_EACH}"),
             (f"{_all('extraVolumes')}, !(x.name in {list(OWN_VOLUMES)}))", f"extraVolumes: {RESERVED}"),
             (f"{_all('extraVolumeMounts')}, !(x.name in {list(OWN_VOLUMES)}))", f"extraVolumeMounts: {RESERVED}"),
-            (
-                f"{_all('extraInitContainers')}, x.name != '{OWN_CONTAINER}')",
-                f"extraInitContainers: {OWN_CONTAINER} is the gateway's own",
+            *(
+                (f"{_all(field)}, x.name != '{OWN_CONTAINER}')", f"{field}: {OWN_CONTAINER} is the gateway's own")
+                for field in ("extraInitContainers", "extraContainers")
             ),
+            (f"{_all('extraEnv')}, !x.name.startsWith('{OWN_VARIABLES}'))", OWN_VARIABLES_RULE),
         ),
     )
 
@@ -303,14 +325,23 @@ class ParametersSpec(Described):
 
     image: Annotated[str, StringConstraints(min_length=1, max_length=1024)] | None = None
     """The gateway's image, in place of the operator's choice."""
+    image_pull_secrets: Annotated[tuple[PullSecret, ...], Field(max_length=16)] = ()
+    """Secrets with which the pods' images are pulled, in place of the operator's choice; they stand in each Gateway's
+    own namespace."""
     logging: Logging | None = None
     """A log of requests."""
+    extra_env: Annotated[tuple[Variable, ...], Field(max_length=64)] = ()
+    """More environment variables of the gateway's container."""
     extra_volumes: Annotated[tuple[Volume, ...], Field(max_length=32)] = ()
     """More volumes of the pods."""
     extra_volume_mounts: Annotated[tuple[VolumeMount, ...], Field(max_length=32)] = ()
     """More mounts of the gateway's container."""
     extra_init_containers: Annotated[tuple[InitContainer, ...], Field(max_length=32)] = ()
     """Containers that run before the gateway's."""
+    extra_containers: Annotated[tuple[Container, ...], Field(max_length=16)] = ()
+    """Containers that run beside the gateway's."""
+    lifecycle: Json = {}
+    """Hooks of the gateway's container; what preStop takes is a part of terminationGracePeriod."""
     resources: Json = {}
     """Requests and limits of the gateway's container; shared memory and malloc storage count in its memory."""
     pod_disruption_budget: Disruption | None = None
@@ -334,7 +365,15 @@ class ParametersSpec(Described):
     priority_class_name: str | None = None
     """The pods' PriorityClass."""
     pod_security_context: Json = {}
-    """Fields of the pods' securityContext, in place of the gateway's own."""
+    """Fields of the pods' securityContext, in place of the gateway's own. What is weaker is told in the Gateway's
+    Accepted condition."""
+    network_policy: NetworkPolicy = NetworkPolicy()
+    """Who may connect to the pods: everybody to the listeners' ports."""
+    pod_patch: Json = {}
+    """A JSON merge patch of the pod template, for what has no field here; not of what the gateway depends on."""
+    container_patch: Json = {}
+    """A JSON merge patch of the gateway's container, for what has no field here; not of what the gateway depends on,
+    and nothing that weakens its securityContext."""
 
     @property
     def grace_seconds(self) -> int | None:
@@ -360,9 +399,25 @@ class ParametersSpec(Described):
         for mount in self.extra_volume_mounts:
             if mount["name"] in OWN_VOLUMES:
                 raise ValueError(f"extraVolumeMounts: {named(mount['name'])} is the gateway's own")
-        for container in self.extra_init_containers:
-            if container["name"] == OWN_CONTAINER:
-                raise ValueError(f"extraInitContainers: {OWN_CONTAINER} is the gateway's own")
+        for field, containers in (
+            ("extraInitContainers", self.extra_init_containers),
+            ("extraContainers", self.extra_containers),
+        ):
+            if any(container["name"] == OWN_CONTAINER for container in containers):
+                raise ValueError(f"{field}: {OWN_CONTAINER} is the gateway's own")
+        if any(variable["name"].startswith(OWN_VARIABLES) for variable in self.extra_env):
+            raise ValueError(OWN_VARIABLES_RULE)
+        return self
+
+    @model_validator(mode="after")
+    def _patches_leave_what_is_ours(self) -> Self:
+        problems = {
+            "podPatch": pod_patch_problem(self.pod_patch),
+            "containerPatch": container_patch_problem(self.container_patch),
+        }
+        for field, problem in problems.items():
+            if problem:
+                raise ValueError(f"{field}: {problem}")
         return self
 
 

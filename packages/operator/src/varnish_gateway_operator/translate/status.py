@@ -1,6 +1,6 @@
 """Statuses of GatewayClasses, Gateways and HTTPRoutes. Times are added on the way out; what others wrote stays."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ from varnish_gateway_operator.resources.broken import Broken
 from varnish_gateway_operator.resources.gateway import Gateway
 from varnish_gateway_operator.resources.httproute import HTTPRoute
 from varnish_gateway_operator.resources.parse import GATEWAY_API
+from varnish_gateway_operator.resources.patches import weaknesses
 from varnish_gateway_operator.translate.attach import Parent
 from varnish_gateway_operator.translate.certificates import ListenerCertificates
 from varnish_gateway_operator.translate.classes import ClassVerdict
@@ -82,7 +83,8 @@ def gateway_accepted(gateway: GatewayVerdict, class_verdict: ClassVerdict, *, in
     if refused:
         return is_accepted(f"listeners that are not accepted: {', '.join(refused)}", reason="ListenersNotValid")
     unserved = [*_unserved_fields(gateway.gateway, in_cluster=in_cluster), *_unserved_parameters(class_verdict)]
-    return is_accepted(f"not served by this version: {', '.join(unserved)}" if unserved else "")
+    notes = [f"not served by this version: {', '.join(unserved)}"] if unserved else []
+    return is_accepted("; ".join([*notes, *_weakened(class_verdict)]))
 
 
 def gateway_status(
@@ -235,6 +237,25 @@ def _unserved_parameters(class_verdict: ClassVerdict) -> list[str]:
         "logging.image": logging.image is not None,
     }
     return [name for name, is_set in asked.items() if is_set]
+
+
+def _weakened(class_verdict: ClassVerdict) -> Iterator[str]:
+    """What parameters permit the pods beyond what the gateway asks for: it is served, and told. What other containers
+    do with their own files is their own affair."""
+    if class_verdict.parameters is None:
+        return
+    spec = class_verdict.parameters.spec
+    contexts = {"podSecurityContext": spec.pod_security_context}
+    for field, containers in (
+        ("extraInitContainers", spec.extra_init_containers),
+        ("extraContainers", spec.extra_containers),
+    ):
+        for container in containers:
+            own = container.get("securityContext")
+            contexts[f"{field} {named(container['name'])}"] = own if isinstance(own, dict) else {}
+    for where, context in contexts.items():
+        if found := [each for each in weaknesses(context) if each != "readOnlyRootFilesystem"]:
+            yield f"{where} weakens the pods' security: {', '.join(found)}"
 
 
 def _unserved_fields(gateway: Gateway, *, in_cluster: bool) -> list[str]:

@@ -19,11 +19,12 @@ from varnish_gateway_operator.translate.objects.config_maps import (
     routing_maps,
     size,
 )
+from varnish_gateway_operator.translate.objects.network_policy import network_policy
 from varnish_gateway_operator.translate.objects.service import service
 from varnish_gateway_operator.translate.objects.shape import Identity, Json, Owned, Wanted
 from varnish_gateway_operator.translate.objects.workload import workload
 
-POD_KINDS: Final = ("Deployment", "Service", "PodDisruptionBudget", "HorizontalPodAutoscaler")
+POD_KINDS: Final = ("Deployment", "Service", "NetworkPolicy", "PodDisruptionBudget", "HorizontalPodAutoscaler")
 """Kinds that stay as they are while it is not known what they should be."""
 
 
@@ -86,6 +87,8 @@ def _routing(wanted: Wanted, routing: RoutingMaps) -> Iterator[Json]:
 def _pods(wanted: Wanted) -> Iterator[Json]:
     if wanted.pod and wanted.parameters:
         yield service(wanted, wanted.pod, wanted.parameters.service)
+        if wanted.parameters.network_policy.enabled:
+            yield network_policy(wanted, wanted.pod, wanted.parameters.network_policy)
         yield from workload(wanted, wanted.pod, wanted.parameters)
 
 

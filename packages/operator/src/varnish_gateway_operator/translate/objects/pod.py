@@ -7,6 +7,7 @@ from varnish_gateway_common import names
 from varnish_gateway_common.document import digest
 from varnish_gateway_common.pod import Pod
 from varnish_gateway_operator.resources.parameters import ParametersSpec
+from varnish_gateway_operator.resources.patches import merge_patch
 from varnish_gateway_operator.translate.objects.shape import Json, Wanted
 
 INFRA_HASH: Final = "varnish.io/infra-hash"
@@ -24,12 +25,12 @@ RESTRICTED: Final = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDe
 
 def pod_template(wanted: Wanted, pod: Pod, spec: ParametersSpec) -> Json:
     """With the digest of itself, so that whoever compares two sees at a glance whether they are the same."""
-    template: Json = {
-        "metadata": {"labels": wanted.labels, "annotations": wanted.annotations},
-        "spec": _pod_spec(wanted, pod, spec),
-    }
+    template = merge_patch({"metadata": {}, "spec": _pod_spec(wanted, pod, spec)}, spec.pod_patch)
+    labels = {**template["metadata"].get("labels", {}), **wanted.labels}
+    annotations = {**template["metadata"].get("annotations", {}), **wanted.annotations}
+    template = {**template, "metadata": {"labels": labels, "annotations": annotations}}
     own = digest(json.dumps(template, sort_keys=True, separators=(",", ":")).encode())
-    return {**template, "metadata": {**template["metadata"], "annotations": {**wanted.annotations, INFRA_HASH: own}}}
+    return {**template, "metadata": {"labels": labels, "annotations": {**annotations, INFRA_HASH: own}}}
 
 
 def _pod_spec(wanted: Wanted, pod: Pod, spec: ParametersSpec) -> Json:
@@ -39,7 +40,7 @@ def _pod_spec(wanted: Wanted, pod: Pod, spec: ParametersSpec) -> Json:
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": _grace(spec),
         "securityContext": _security_context(spec),
-        "containers": [_container(wanted, pod, spec)],
+        "containers": [merge_patch(_container(wanted, pod, spec), spec.container_patch), *spec.extra_containers],
         "volumes": [
             {"name": "run", "emptyDir": {"medium": "Memory"}},
             *({"name": name, "emptyDir": {}} for name in _folders(spec)),
@@ -47,6 +48,7 @@ def _pod_spec(wanted: Wanted, pod: Pod, spec: ParametersSpec) -> Json:
         ],
         "topologySpreadConstraints": _spread(wanted, spec),
         **_where_asked(
+            imagePullSecrets=_pull_secrets(wanted, spec),
             initContainers=list(spec.extra_init_containers),
             nodeSelector=spec.node_selector,
             tolerations=list(spec.tolerations),
@@ -81,6 +83,7 @@ def _container(wanted: Wanted, pod: Pod, spec: ParametersSpec) -> Json:
             _from_field("VARNISH_GATEWAY_NAMESPACE", "metadata.namespace"),
             _from_field("VARNISH_GATEWAY_POD_NAME", "metadata.name"),
             {"name": "VARNISH_GATEWAY_POD", "value": pod.to_json().decode()},
+            *spec.extra_env,
         ],
         "ports": [
             *({"name": socket.name, "containerPort": socket.port, "protocol": "TCP"} for socket in pod.sockets),
@@ -100,8 +103,14 @@ def _container(wanted: Wanted, pod: Pod, spec: ParametersSpec) -> Json:
             *({"name": name, "mountPath": path} for name, path in _folders(spec).items()),
             *spec.extra_volume_mounts,
         ],
-        **_where_asked(resources=spec.resources),
+        **_where_asked(resources=spec.resources, lifecycle=spec.lifecycle),
     }
+
+
+def _pull_secrets(wanted: Wanted, spec: ParametersSpec) -> list[Json]:
+    """The class's, else the operator's choice."""
+    chosen = [each.name for each in spec.image_pull_secrets] or wanted.options.pull_secrets
+    return [{"name": name} for name in chosen]
 
 
 def _folders(spec: ParametersSpec) -> dict[str, str]:

@@ -43,6 +43,8 @@ class ClusterOptions:
     gateway_image: str
     endpoints_role: str = "varnish-gateway-endpoints"
     """The ClusterRole that permits to read EndpointSlices."""
+    pull_secrets: tuple[str, ...] = ()
+    """Names of Secrets with which pods' images are pulled, unless a class says otherwise."""
 
 
 @dataclass(frozen=True)
