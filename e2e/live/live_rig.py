@@ -15,6 +15,7 @@ from varnish_gateway_common import names
 from varnish_gateway_common.document import digest
 from varnish_gateway_common.files import write_if_changed
 from varnish_gateway_common.ghost import Ghost
+from varnish_gateway_common.heads import HeadLimits
 from varnish_gateway_common.pod import Pod, PodSocket
 from varnish_gateway_common.report import Report
 
@@ -40,13 +41,16 @@ def wait_for(what: str, claim: Callable[[], bool], seconds: float = 60) -> None:
 class LiveGateway:
     """A chaperone that is given one gateway's documents after the other's."""
 
-    def __init__(self, folder: Path, sockets: tuple[PodSocket, ...] = SOCKETS) -> None:
+    def __init__(
+        self, folder: Path, sockets: tuple[PodSocket, ...] = SOCKETS, head_limits: HeadLimits | None = None
+    ) -> None:
         self.address = own_address()
         self.state = folder / "state" / "default" / "gw"
         self.endpoints = folder / "endpoints"
         self.run = folder / "run"
         self.sockets = sockets
         self.log = folder / "log"
+        self._head_limits = head_limits or HeadLimits()
 
     @contextmanager
     def running(self, *options: str, files: int = 0) -> Iterator["LiveGateway"]:
@@ -57,6 +61,7 @@ class LiveGateway:
             sockets=self.sockets,
             storage="malloc,64m",
             varnishd_arguments=QUICK_COMPILE,
+            head_limits=self._head_limits,
         )
         write_if_changed(self.state / names.POD, pod.to_json())
         self.endpoints.mkdir(parents=True)

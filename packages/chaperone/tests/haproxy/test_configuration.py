@@ -16,6 +16,7 @@ from varnish_gateway_chaperone.haproxy.configuration import (
 from varnish_gateway_chaperone.haproxy.daemon import limits
 from varnish_gateway_common.certificates import Entry
 from varnish_gateway_common.files import write_if_changed
+from varnish_gateway_common.heads import HeadLimits
 from varnish_gateway_common.pod import Pod, PodSocket
 
 PATHS = FrontPaths(Path("/run/g"))
@@ -51,6 +52,13 @@ def test_golden(name: str, sockets: tuple[PodSocket, ...], address: str) -> None
 def test_the_hybrid_group_comes_first_where_there_is_one(*, has_it: bool, curves: str) -> None:
     text = configuration(pod(HTTPS), PATHS, "", Limits(has_hybrid_groups=has_it))
     assert f"\n    ssl-default-bind-curves {curves}\n" in text
+
+
+def test_heads_that_ghost_allows_fit_into_a_buffer() -> None:
+    limits = HeadLimits(request_header_bytes=131_072, response_header_bytes=200_000, request_header_fields=300)
+    text = configuration(pod(HTTPS).model_copy(update={"head_limits": limits}), PATHS, "", Limits())
+    assert f"\n    tune.bufsize {200_000 + 24 * 1024}\n" in text
+    assert f"\n    tune.http.maxhdr {300 + 80}\n" in text
 
 
 def test_a_kernel_without_ipv6() -> None:

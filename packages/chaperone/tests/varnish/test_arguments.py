@@ -1,5 +1,6 @@
 """varnishd's arguments: a golden list, and what must not be got wrong."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,11 +8,13 @@ import pytest
 from varnish_gateway_chaperone.varnish.arguments import (
     PARAMETERS,
     Paths,
+    head_parameters,
     listen_address,
     too_long,
     varnishd_arguments,
     varnishd_environment,
 )
+from varnish_gateway_common.heads import HeadLimits
 from varnish_gateway_common.pod import Pod, PodSocket
 
 PATHS = Paths(Path("/run/g"))
@@ -23,7 +26,8 @@ def pod(**values: object) -> Pod:
 
 def test_all_of_them_in_order() -> None:
     found = varnishd_arguments(pod(sockets=[{"name": "http-80", "port": 80}]), PATHS, "10.0.0.1", vmod_path="/a:/b")
-    parameters = [word for name, value in PARAMETERS.items() for word in ("-p", f"{name}={value}")]
+    values = PARAMETERS | head_parameters(HeadLimits())
+    parameters = [word for name, value in values.items() for word in ("-p", f"{name}={value}")]
     assert found == [
         *("-F", "-f", "", "-n", "/run/g/varnish", "-j", "none", "-T", "127.0.0.1:0", "-S", "/run/g/secret"),
         *("-a", "http-80=10.0.0.1:80", "-a", "ghost=/run/g/ghost.sock,mode=600", "-s", "malloc,256m"),
@@ -78,8 +82,28 @@ def test_addresses(address: str, wanted: str) -> None:
     assert listen_address(address, 80) == wanted
 
 
-def test_ghost_is_told_its_folder() -> None:
-    assert varnishd_environment(PATHS, {"PATH": "/bin"}) == {"PATH": "/bin", "VARNISH_GATEWAY_GHOST_FOLDER": "/run/g"}
+def test_ghost_is_told_its_folder_and_all_limits_of_heads() -> None:
+    found = varnishd_environment(pod(head_limits={"request_header_fields": 100}), PATHS, {"PATH": "/bin"})
+    limits = json.loads(found.pop("VARNISH_GATEWAY_GHOST_HEAD_LIMITS"))
+    assert found == {"PATH": "/bin", "VARNISH_GATEWAY_GHOST_FOLDER": "/run/g"}
+    assert limits == {
+        "request_line_bytes": 8192,
+        "request_header_bytes": 32_768,
+        "request_header_fields": 100,
+        "response_header_bytes": 65_536,
+        "response_header_fields": 128,
+    }
+
+
+@pytest.mark.parametrize("limits", [{}, {"request_header_bytes": 262_144, "request_header_fields": 1000}])
+def test_varnishd_reads_more_than_is_allowed_so_that_ghost_can_answer(limits: dict[str, int]) -> None:
+    allowed = HeadLimits.model_validate(limits)
+    found = {name: int(value) for name, value in head_parameters(allowed).items()}
+    assert found["http_req_size"] > allowed.request_line_bytes + allowed.request_header_bytes
+    assert found["http_req_hdr_len"] == found["http_req_size"] < found["workspace_client"]
+    # A client's fields, what filters and the gateway add, and the request line, which counts as five.
+    assert found["http_max_hdr"] >= 5 + allowed.request_header_fields + 64 + 10
+    assert found["http_max_hdr"] >= 5 + allowed.response_header_fields + 64 + 10
 
 
 def test_sockets_keep_their_order() -> None:

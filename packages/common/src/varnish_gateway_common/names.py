@@ -51,6 +51,7 @@ POD_VARIABLE: Final = "VARNISH_GATEWAY_POD"
 
 # Between chaperone and ghost, in the folder that varnishd's environment names.
 GHOST_FOLDER: Final = "VARNISH_GATEWAY_GHOST_FOLDER"
+GHOST_HEAD_LIMITS: Final = "VARNISH_GATEWAY_GHOST_HEAD_LIMITS"
 GHOST: Final = "ghost.json"
 GHOST_CANDIDATE: Final = "ghost.candidate.json"
 

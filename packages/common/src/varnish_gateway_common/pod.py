@@ -5,6 +5,7 @@ from typing import Literal, Self
 from pydantic import model_validator
 
 from varnish_gateway_common.document import Document
+from varnish_gateway_common.heads import HeadLimits
 from varnish_gateway_common.routing import Port
 
 
@@ -44,5 +45,7 @@ class Pod(Document):
     """varnishd's -s."""
     varnishd_arguments: tuple[str, ...] = ()
     """More arguments of varnishd; those that chaperone sets itself are refused before they get here."""
+    head_limits: HeadLimits = HeadLimits()
+    """For varnishd, ghost and HAProxy alike."""
     request_log: RequestLog | None = None
     """None: there is none."""

@@ -29,6 +29,7 @@ pub mod forwarded;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod header_name;
+pub mod heads;
 pub mod host;
 pub mod key;
 pub mod matcher;

@@ -45,7 +45,7 @@ fn fill(context: Context, mut answer: Message, asked: Message, is_error: bool) {
     if task.is_none() && !is_error {
         return;
     }
-    if answer.status() == 400 {
+    if matches!(answer.status(), 400 | 414 | 431) {
         answer.set("Connection", b"close");
     }
     if let Some((location, task)) = task.and_then(|task| Some((location(context, task, asked)?, task))) {
@@ -77,7 +77,9 @@ fn body(status: u16) -> &'static [u8] {
         308 => b"308 Permanent Redirect\n",
         400 => b"400 Bad Request\n",
         404 => b"404 Not Found\n",
+        414 => b"414 URI Too Long\n",
         421 => b"421 Misdirected Request\n",
+        431 => b"431 Request Header Fields Too Large\n",
         500 => b"500 Internal Server Error\n",
         502 => b"502 Bad Gateway\n",
         503 => b"503 Service Unavailable\n",

@@ -60,6 +60,11 @@ impl<'a> Context<'a> {
         unsafe { Message::new(ffi::VCL_HTTP((*self.raw).bo.as_ref()?.bereq0)) }
     }
 
+    /// The client's request as it came, before Varnish or VCL changed it.
+    pub fn original_request(self) -> Option<Message<'a>> {
+        unsafe { Message::new(ffi::VCL_HTTP((*self.raw).req.as_ref()?.http0)) }
+    }
+
     /// The route that a fetch or a pipe is for; None when user VCL chose a backend of its own.
     pub fn route(self) -> Option<&'a Route> {
         unsafe { Route::of((*self.raw).bo.as_ref()?.director_req) }

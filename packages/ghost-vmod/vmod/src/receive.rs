@@ -6,6 +6,7 @@ use ghost_core::{
     Connection, Verdict,
     filter::EditFields,
     forwarded::{self, Peer},
+    heads::Excess,
     normalise::{self, Malformed},
     request::Request,
 };
@@ -16,6 +17,7 @@ use crate::{
     message::Message,
     panic_if_asked,
     plan::Plan,
+    state,
     table::Tables,
     task::{Routed, Task},
     ways::fetch::handover::take_back,
@@ -67,11 +69,14 @@ fn receive_as(tables: &Tables, context: Context, received: Received) -> u16 {
     let (Some(request), Some(task)) = (context.request(), context.task()) else { return UNAVAILABLE };
     // What a panic or a full workspace leaves behind.
     *task = Task { answer: UNAVAILABLE, ..Task::default() };
-    let Ok(host) = normalise(context, request) else {
-        tables.nowhere().hint(context);
-        count(&COUNTS.malformed);
-        task.answer = MALFORMED;
-        return MALFORMED;
+    let host = match admitted(context, request) {
+        Ok(host) => host,
+        Err(status) => {
+            tables.nowhere().hint(context);
+            count(&COUNTS.malformed);
+            task.answer = status;
+            return status;
+        }
     };
     let answer = route(tables, context, request, host.as_deref(), received);
     if request.is_overflowed() {
@@ -81,6 +86,20 @@ fn receive_as(tables: &Tables, context: Context, received: Received) -> u16 {
         task.answer = answer;
     }
     if answer == MISDIRECTED { MISDIRECTED } else { 0 }
+}
+
+/// The host's name of a request that is neither too large nor malformed; the error is the status to refuse it with.
+fn admitted<'a>(context: Context<'a>, request: Message<'a>) -> Result<Option<Cow<'a, [u8]>>, u16> {
+    if let Some(excess) = excess(context) {
+        return Err(excess.status());
+    }
+    normalise(context, request).map_err(|Malformed| MALFORMED)
+}
+
+/// What the client itself sent too much of: Varnish has added to the request since.
+fn excess(context: Context) -> Option<Excess> {
+    let sent = context.original_request().filter(|_| context.is_top())?;
+    state::head_limits().excess_of(sent.method(), sent.url(), sent.fields())
 }
 
 /// Brings the target into one form, makes the host of an absolute-form target the Host; returns the host's name.

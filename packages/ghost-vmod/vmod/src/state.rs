@@ -11,7 +11,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use ghost_core::{Broken, Compiler, Document, Unusable};
+use ghost_core::{Broken, Compiler, Document, Unusable, heads::HeadLimits};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -19,6 +19,8 @@ use crate::{exchange::upstreams, graveyard, plan::Plan};
 
 /// The folder that the supervisor and ghost share.
 const FOLDER: &str = "VARNISH_GATEWAY_GHOST_FOLDER";
+/// How large heads may be, as JSON: the supervisor gives varnishd limits above these.
+const HEAD_LIMITS: &str = "VARNISH_GATEWAY_GHOST_HEAD_LIMITS";
 /// The configuration that a fresh process begins with.
 pub const LAST_GOOD: &str = "ghost.json";
 /// The configuration that a reload takes.
@@ -53,6 +55,15 @@ static CURRENT: LazyLock<ArcSwap<Current>> = LazyLock::new(ArcSwap::default);
 static VERSION: AtomicU64 = AtomicU64::new(1);
 static LOADER: LazyLock<Mutex<Loader>> = LazyLock::new(Mutex::default);
 pub static IS_DRAINING: AtomicBool = AtomicBool::new(false);
+
+/// Those of this process; the defaults where nobody says, or says what nobody understands.
+pub fn head_limits() -> &'static HeadLimits {
+    static LIMITS: LazyLock<HeadLimits> = LazyLock::new(|| {
+        let said = env::var(HEAD_LIMITS).ok();
+        said.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+    });
+    &LIMITS
+}
 
 pub fn version() -> u64 {
     VERSION.load(Ordering::Acquire)

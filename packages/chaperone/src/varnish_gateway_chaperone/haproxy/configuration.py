@@ -11,6 +11,7 @@ from typing import Final
 
 from varnish_gateway_chaperone.varnish.arguments import MAX_SOCKET_PATH, Paths, listen_address
 from varnish_gateway_common.certificates import Entry
+from varnish_gateway_common.heads import HeadLimits
 from varnish_gateway_common.pod import Pod, PodSocket
 
 BIND_SUFFIX: Final = len(".4194304.tmp")
@@ -122,7 +123,7 @@ def configuration(
     addresses = ("0.0.0.0", *(["::"] if limits.has_ipv6 else [])) if not address else (address,)  # noqa: S104
     requests = limits.requests // max(len(sockets), 1)
     pairs = (_pair(socket, paths, addresses, requests, is_strict=socket.name not in with_default) for socket in sockets)
-    return "\n".join([_global(paths, limits), _defaults(limits), *pairs])
+    return "\n".join([_global(paths, limits, pod.head_limits), _defaults(limits), *pairs])
 
 
 def certificate_list(entries: tuple[Entry, ...], paths: FrontPaths) -> str:
@@ -162,7 +163,7 @@ def _check_path(paths: FrontPaths) -> None:
         raise ConfigurationError(f"the run directory {paths.run} is too long for unix sockets in it")
 
 
-def _global(paths: FrontPaths, limits: Limits) -> str:
+def _global(paths: FrontPaths, limits: Limits, heads: HeadLimits) -> str:
     return f"""\
 global
     stats socket {paths.runtime_socket} mode 600 level admin expose-fd listeners
@@ -170,10 +171,9 @@ global
     # HAProxy opens twice as many sockets: the frontends take fewer clients, so that what these keep has room.
     maxconn {limits.sockets // 2}
     hard-stop-after {max(round(limits.drain_seconds * 1000), 1)}ms
-    # varnishd is the one that counts: 32 KiB of fields, 64 of them. Here is room for them, and for an HTTP/2 client's
-    # cookies, which come in pieces.
-    tune.bufsize 36864
-    tune.http.maxhdr 101
+    # ghost judges heads. Here is room for more than it allows, and for an HTTP/2 client's cookies in their pieces.
+    tune.bufsize {heads.buffer_bytes}
+    tune.http.maxhdr {heads.fields_read}
     # What a thread keeps of freed memory: the default is 14 such buffers, and malloc's work for every further one.
     tune.memory.hot-size 2097152
     # Floods over HTTP/2.

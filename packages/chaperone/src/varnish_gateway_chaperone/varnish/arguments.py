@@ -5,16 +5,10 @@ from pathlib import Path
 from typing import Final
 
 from varnish_gateway_common import names
+from varnish_gateway_common.heads import HeadLimits
 from varnish_gateway_common.pod import Pod, PodSocket
 
 PARAMETERS: Final[dict[str, str]] = {
-    # What clients and endpoints may ask for. Varnish counts the request line as five lines of http_max_hdr, and what
-    # the gateway adds needs room: 64 fields of a client's are always taken, and more than 75 never.
-    "http_req_hdr_len": "8k",
-    "http_req_size": "32k",
-    "http_resp_hdr_len": "8k",
-    "http_resp_size": "32k",
-    "http_max_hdr": "80",
     # From a connection's beginning to the end of its first request's head. Ghost then gives it 60 s.
     "timeout_idle": "10",
     "connect_timeout": "3.5",
@@ -32,6 +26,11 @@ PARAMETERS: Final[dict[str, str]] = {
     # A child that hangs is killed after this many seconds and started anew by varnishd itself.
     "cli_timeout": "30",
 }
+
+OWN_LINES: Final = 5
+"""Of those that http_max_hdr counts, the request line or the status line takes so many."""
+WORKING_BYTES: Final = 32 * 1024
+"""Of a thread's workspace, beside a request's head."""
 
 MAX_SOCKET_PATH: Final = 107
 """Bytes of a unix socket's path."""
@@ -91,7 +90,7 @@ class Paths:
 
 def varnishd_arguments(pod: Pod, paths: Paths, address: str, *, vmod_path: str | None = None) -> list[str]:
     """varnishd's arguments without the program: no VCL yet, all sockets open, CLI on a loopback port of its choice."""
-    parameters = PARAMETERS | ({"vmod_path": vmod_path} if vmod_path else {})
+    parameters = PARAMETERS | head_parameters(pod.head_limits) | ({"vmod_path": vmod_path} if vmod_path else {})
     return [
         *("-F", "-f", "", "-n", str(paths.workdir)),
         *("-j", "none"),  # its own jail would need root, which nothing here has
@@ -103,6 +102,23 @@ def varnishd_arguments(pod: Pod, paths: Paths, address: str, *, vmod_path: str |
         *pod.varnishd_arguments,
         *_parameters(LAST_PARAMETERS | {"vcl_path": _vcl_path(pod, paths)}),
     ]
+
+
+def head_parameters(limits: HeadLimits) -> dict[str, str]:
+    """Above what is allowed, so that ghost sees what is too large and answers it.
+
+    Answers' heads are ghost's to read, and large ones have memory of their own: workspace_backend stays as it is.
+    Varnish itself reads those of a user's own backends alone.
+    """
+    request = limits.request_bytes_read
+    return {
+        "http_req_size": str(request),
+        "http_req_hdr_len": str(request),
+        "http_resp_size": str(limits.response_header_bytes),
+        "http_resp_hdr_len": str(limits.response_header_bytes),
+        "http_max_hdr": str(OWN_LINES + limits.fields_read),
+        "workspace_client": str(request + WORKING_BYTES),
+    }
 
 
 def open_sockets(pod: Pod) -> tuple[PodSocket, ...]:
@@ -117,9 +133,10 @@ def too_long(pod: Pod, paths: Paths) -> Path | None:
     return next(found, None)
 
 
-def varnishd_environment(paths: Paths, inherited: dict[str, str]) -> dict[str, str]:
+def varnishd_environment(pod: Pod, paths: Paths, inherited: dict[str, str]) -> dict[str, str]:
     """What varnishd and, in it, ghost find in their environment."""
-    return inherited | {names.GHOST_FOLDER: str(paths.run)}
+    limits = pod.head_limits.to_environment()
+    return inherited | {names.GHOST_FOLDER: str(paths.run), names.GHOST_HEAD_LIMITS: limits}
 
 
 def listen_address(address: str, port: int) -> str:

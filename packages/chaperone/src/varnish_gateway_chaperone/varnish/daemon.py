@@ -122,7 +122,7 @@ class Program:
         await asyncio.to_thread(_clean, paths)
         return await Child.start(
             [self.varnishd, *varnishd_arguments(pod, paths, self.address, vmod_path=self.vmod_path)],
-            environment=varnishd_environment(paths, dict(os.environ)),
+            environment=varnishd_environment(pod, paths, dict(os.environ)),
             on_line=lambda line: log.info("varnishd says", line=line) if _is_news(line) else log.debug(line),
         )
 

@@ -30,6 +30,11 @@ from varnish_gateway_operator.resources.patches import container_patch_problem, 
 REFUSED_ARGUMENTS = ("-M", "-S", "-F", "-f", "-n", "-T", "-a")
 """Those that the gateway itself sets, and on which its safety rests."""
 
+LIMIT_PARAMETERS = ("http_req_size", "http_req_hdr_len", "http_resp_size", "http_resp_hdr_len", "http_max_hdr")
+"""Those that follow from headerLimits: varnishd alone would take what ghost or HAProxy then refuses."""
+LIMIT_ARGUMENTS = f"^(-p)?({'|'.join(LIMIT_PARAMETERS)})="
+INSTEAD = "varnishdExtraArgs: limits of heads are set by headerLimits, for every listener and both directions"
+
 REFUSED_LOG_ARGUMENTS = ("-D", "-N", "-P", "-Q", "-d", "-f", "-k", "-n", "-r", "-w")
 """Those that make a program of Varnish's end, look elsewhere, read any file, or write elsewhere."""
 
@@ -207,6 +212,26 @@ class NetworkPolicy(Described):
     """Who may ask for health and metrics, as NetworkPolicyPeers; every pod of the cluster by default."""
 
 
+Bytes = Annotated[StrictInt, Field(ge=4096, le=262144)]
+HeaderFields = Annotated[StrictInt, Field(ge=16, le=1000)]
+
+
+class HeaderLimits(Described):
+    """How large the heads of requests and of answers may be, on every listener. Larger ones are answered with 414, 431
+    or, where a backend sends them, 502."""
+
+    request_line_bytes: Annotated[StrictInt, Field(ge=1024, le=65536)] = 8192
+    """Bytes of a request's first line."""
+    request_header_bytes: Bytes = 32768
+    """Bytes of a request's header fields, with the ends of their lines."""
+    request_header_fields: HeaderFields = 64
+    """How many header fields a request may have."""
+    response_header_bytes: Bytes = 65536
+    """Bytes of a backend's header fields and status line."""
+    response_header_fields: HeaderFields = 128
+    """How many header fields a backend's answer may have."""
+
+
 Passes = Literal["Auto", "Direct", "Fetch"]
 
 
@@ -296,6 +321,7 @@ class ParametersSpec(Described):
                 f"varnishdExtraArgs: {', '.join(REFUSED_ARGUMENTS)} are set by the gateway itself",
             ),
             (f"{_all('varnishdExtraArgs')}, !x.matches('{JOINED_ARGUMENTS}'))", f"varnishdExtraArgs: {ONE_EACH}"),
+            (f"{_all('varnishdExtraArgs')}, !x.matches('{LIMIT_ARGUMENTS}'))", INSTEAD),
             (f"{_all('extraVolumes')}, !(x.name in {list(OWN_VOLUMES)}))", f"extraVolumes: {RESERVED}"),
             (f"{_all('extraVolumeMounts')}, !(x.name in {list(OWN_VOLUMES)}))", f"extraVolumeMounts: {RESERVED}"),
             *(
@@ -316,6 +342,8 @@ class ParametersSpec(Described):
     """HTTP/2."""
     client_address: ClientAddress = ClientAddress()
     """Who the client is."""
+    header_limits: HeaderLimits = HeaderLimits()
+    """How large heads may be. Every thread of varnishd has room for one: large limits cost memory."""
     external_names: StrictBool = False
     """Services of type ExternalName are followed. Whoever may make one then decides what the gateway connects to."""
     passes: Passes = "Auto"
@@ -387,6 +415,8 @@ class ParametersSpec(Described):
                 raise ValueError(f"varnishdExtraArgs: {argument[:2]} is set by the gateway itself")
             if re.search(JOINED_ARGUMENTS, argument):
                 raise ValueError(f"varnishdExtraArgs: {argument[:20]}: {ONE_EACH}")
+            if re.search(LIMIT_ARGUMENTS, argument):
+                raise ValueError(INSTEAD)
             if re.search(CONTROL, argument):
                 raise ValueError("varnishdExtraArgs: control characters are not allowed")
         return self

@@ -1,6 +1,7 @@
 """pod.json: what cannot change while a gateway's processes live."""
 
 from varnish_gateway_common import names
+from varnish_gateway_common.heads import HeadLimits
 from varnish_gateway_common.pod import Pod, PodSocket, RequestLog
 from varnish_gateway_operator.resources.parameters import Logging, ParametersSpec
 from varnish_gateway_operator.translate.gateways import GatewayVerdict
@@ -17,6 +18,7 @@ def pod_of(gateway: GatewayVerdict, spec: ParametersSpec, *, in_cluster: bool) -
         sockets=tuple(_socket(port, protocol, spec) for port, protocol in sockets),
         storage=_storage(spec, f"{STORAGE_FOLDER}/" if in_cluster else ""),
         varnishd_arguments=spec.varnishd_extra_args,
+        head_limits=HeadLimits(**spec.header_limits.model_dump()),
         request_log=_request_log(spec.logging),
     )
 
