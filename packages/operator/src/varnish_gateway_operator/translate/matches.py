@@ -75,8 +75,8 @@ def _path(type_: str, value: str) -> PathMatch | Problem:
 
 
 def _normalised(value: str) -> str:
-    """As ghost has the paths of requests: unreserved characters are not escaped, the digits of other escapes are in upper
-    case (RFC 3986, 6.2.2)."""
+    """As ghost has the paths of requests: unreserved characters are not escaped, the digits of other escapes are in
+    upper case (RFC 3986, 6.2.2)."""
 
     def normal(escape: re.Match[str]) -> str:
         character = chr(int(escape[1], 16))
