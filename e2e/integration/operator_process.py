@@ -94,11 +94,11 @@ class Account:
         return [json.loads(line) for line in lines if f'"username":"{self.user}"' in line]
 
     def writes(self, since: int = 0) -> list[str]:
-        """`patch httproutes/status default/web`, for every one but those of the Lease."""
+        """`patch httproutes/status default/web`, for every one but those of the Lease and of Events."""
         return [
             describe(each)
             for each in self.requests(since)
-            if each["verb"] not in READS and each["objectRef"]["resource"] != "leases"
+            if each["verb"] not in READS and each["objectRef"]["resource"] not in ("leases", "events")
         ]
 
 

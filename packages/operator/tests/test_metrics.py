@@ -28,7 +28,7 @@ def test_every_fact_is_told_once() -> None:
     assert (
         f'varnish_gateway_operator_build_info{{version="{metadata.version("varnish-gateway-operator")}"}} 1.0' in lines
     )
-    assert len(lines) == len(set(lines)) == 13
+    assert len(lines) == len(set(lines)) == 14
 
 
 def test_prometheus_has_nothing_to_find_fault_with() -> None:

@@ -15,6 +15,7 @@ from varnish_gateway_common.web import Answer, Page, Web
 from varnish_gateway_operator.kube.api import Kube
 from varnish_gateway_operator.kube.apply import Applier
 from varnish_gateway_operator.kube.client import connect
+from varnish_gateway_operator.kube.events import Events
 from varnish_gateway_operator.kube.following import Following
 from varnish_gateway_operator.kube.kinds import Source, config_map_source, sources
 from varnish_gateway_operator.kube.lease import Fenced, Lease
@@ -63,7 +64,9 @@ class Cluster:
             kube, settings.lease_namespace, settings.lease_name, settings.identity, on_change=self._news.set
         )
         self._fenced = Fenced(kube, self._lease)
-        applier, self._statuses = Applier(self._fenced, self._store), StatusWriter(self._fenced, self._store)
+        self._events = Events(self._fenced, settings.identity)
+        applier = Applier(self._fenced, self._store)
+        self._statuses = StatusWriter(self._fenced, self._store, self._events.tell)
         self._rounds = Rounds(
             HttpRouteReconciler(applier, self._statuses),
             GatewayReconciler(applier, self._statuses),
@@ -80,7 +83,13 @@ class Cluster:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.leave)
         self._following.want(sources())
-        work = {"lease": self._lease.run, "rounds": self._loop, "web": self._serve_web, "signal": self._until_signal}
+        work = {
+            "lease": self._lease.run,
+            "rounds": self._loop,
+            "events": self._events.run,
+            "web": self._serve_web,
+            "signal": self._until_signal,
+        }
         tasks = [asyncio.create_task(each(), name=name) for name, each in work.items()]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -208,6 +217,7 @@ class Cluster:
             failed_rounds=self._failed_rounds,
             writes=self._fenced.writes,
             conflicts=self._statuses.conflicts,
+            dropped_events=self._events.dropped,
         )
 
 

@@ -32,6 +32,7 @@ class Facts:
     writes: Mapping[str, int] = field(default_factory=dict)
     """Verb -> how many writes were sent."""
     conflicts: int = 0
+    dropped_events: int = 0
 
 
 GAUGES: Final = {
@@ -44,6 +45,7 @@ COUNTERS: Final = {
     "round_seconds": ("round_seconds", "Time that translations took."),
     "failed_rounds": ("failed_rounds", "Rounds that were tried again."),
     "conflicts": ("conflicts", "Statuses that somebody else wrote first."),
+    "dropped_events": ("dropped_events", "Events that were too many at once, or could not be written."),
 }
 """Name -> field of Facts, and what it is."""
 

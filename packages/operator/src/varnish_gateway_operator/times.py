@@ -29,7 +29,7 @@ def _stamped(node: Json, path: tuple[str, ...], known: dict[tuple[str, ...], Jso
             found[key] = [_condition(each, path, known, now) for each in value]
         elif key in HOLDERS and isinstance(value, list):
             found[key] = [
-                _stamped(each, (*path, key, _identity(each)), known, now) if isinstance(each, dict) else each
+                _stamped(each, (*path, key, identity_of_entry(each)), known, now) if isinstance(each, dict) else each
                 for each in value
             ]
     return found
@@ -52,10 +52,10 @@ def _conditions(node: Json, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, 
             if key == "conditions":
                 yield (*path, str(each.get("type"))), each
             elif key in HOLDERS:
-                yield from _conditions(each, (*path, key, _identity(each)))
+                yield from _conditions(each, (*path, key, identity_of_entry(each)))
 
 
-def _identity(entry: Json) -> str:
+def identity_of_entry(entry: Json) -> str:
     """What makes an entry the same one as before."""
     named = [entry.get("name"), entry.get("controllerName"), entry.get("parentRef"), entry.get("ancestorRef")]
     return json.dumps(named, sort_keys=True, default=str)

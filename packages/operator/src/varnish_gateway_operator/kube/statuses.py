@@ -23,6 +23,7 @@ from varnish_gateway_common.kube.api import (
 from varnish_gateway_operator.kube.api import Kube
 from varnish_gateway_operator.kube.kinds import plural
 from varnish_gateway_operator.kube.store import Store
+from varnish_gateway_operator.resources.base import Resource
 from varnish_gateway_operator.times import stamped
 from varnish_gateway_operator.translate.plan import StatusKey
 from varnish_gateway_operator.translate.status import ObjectStatus
@@ -39,6 +40,8 @@ class StatusWriter:
 
     kube: Kube
     store: Store
+    tell: Callable[[Resource, Json, Json], None] = lambda _resource, _before, _after: None
+    """Called with an object, its status before, and what was written."""
     conflicts: int = 0
     _settled: dict[StatusKey, ObjectStatus] = field(default_factory=dict)
     """Those of which it is known that there is nothing to write."""
@@ -112,6 +115,7 @@ class StatusWriter:
             self._settle(wanted)
             return False
         self._settle(wanted)
+        self.tell(wanted.resource, _known(wanted), status)
         return True
 
     def _settle(self, wanted: ObjectStatus) -> None:
