@@ -25,6 +25,7 @@ from varnish_gateway_chaperone.haproxy.runtime import HaproxyError, HaproxyRefus
 from varnish_gateway_chaperone.haproxy.vetting import Vetting
 from varnish_gateway_chaperone.logs import Log
 from varnish_gateway_chaperone.merge import ParsedPod
+from varnish_gateway_chaperone.supervisor.liveness import Misses
 from varnish_gateway_chaperone.supervisor.tree import Backoff, how_it_ended
 from varnish_gateway_chaperone.varnish.daemon import ports_in_use
 from varnish_gateway_common.files import write_if_changed
@@ -33,9 +34,7 @@ from varnish_gateway_common.report import Refusal
 
 LOOK_SECONDS: Final = 0.5
 ANSWER_SECONDS: Final = 2.0
-"""A look is given up after this time; the next one follows, ..."""
-HANG_SECONDS: Final = 5.0
-"""... until there was no answer for so long: then HAProxy is killed."""
+"""For the answer to a question that has been sent."""
 POLL_SECONDS: Final = 0.05
 STOP_SECONDS: Final = 2.0
 MAX_SAID: Final = 5
@@ -56,6 +55,7 @@ class Front:
         self._not_before = 0.0
         self._started_at = 0.0
         self._watching: asyncio.Task[None] | None = None
+        self._is_reloading = False
         self._pems: Mapping[str, bytes] = {}
         self._applied: ParsedCertificates | None = None
         self.haproxy: Haproxy | None = None
@@ -200,9 +200,17 @@ class Front:
                 await self._step(haproxy, step, target)
             self.updates += len(plan)
             return "update"
-        await api.reload(haproxy.runtime)
-        self.reloads += 1
+        await self._reload(haproxy)
         return "reload"
+
+    async def _reload(self, haproxy: Haproxy) -> None:
+        """With thousands of certificates it takes its time; it has a limit of its own. Raises HaproxyError."""
+        self._is_reloading = True
+        try:
+            await api.reload(haproxy.runtime)
+        finally:
+            self._is_reloading = False
+        self.reloads += 1
 
     async def _step(self, haproxy: Haproxy, step: Step, target: Tls) -> None:
         paths, runtime = self._program.paths, haproxy.runtime
@@ -229,8 +237,7 @@ class Front:
         """HAProxy refuses: the files become those of before, and a reload makes it what they say."""
         await self._program.write(haproxy.pod.pod, target, haproxy.tls)
         try:
-            await api.reload(haproxy.runtime)
-            self.reloads += 1
+            await self._reload(haproxy)
         except HaproxyError as error:
             await self._lost(haproxy, str(error))
 
@@ -254,26 +261,29 @@ class Front:
     async def _watch(self, haproxy: Haproxy) -> None:
         """Notice when HAProxy ends or hangs."""
         ended = asyncio.create_task(haproxy.child.wait(), name="end of HAProxy")
-        answered_at = time.monotonic()
+        misses = Misses()
         try:
             while not ended.done():
                 await asyncio.wait({ended}, timeout=LOOK_SECONDS)
-                answered_at = await self._look(haproxy, answered_at)
+                misses = await self._look(haproxy, misses)
         finally:
             ended.cancel()
         self._wake()
 
-    async def _look(self, haproxy: Haproxy, answered_at: float) -> float:
-        """When it answered last. While one worker follows another, a question may be lost."""
+    async def _look(self, haproxy: Haproxy, before: Misses) -> Misses:
+        """While one worker follows another, a question may be lost, and the master answers none."""
+        begun = time.monotonic()
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                await haproxy.look()
-        except (HaproxyError, TimeoutError) as error:
-            if haproxy.is_running and time.monotonic() - answered_at > HANG_SECONDS:
-                self._log.error("HAProxy does not answer and is killed", reason=str(error) or "it hangs")
+            await haproxy.look(ANSWER_SECONDS)
+        except HaproxyError as error:
+            misses = before.and_one(begun)
+            if self._is_reloading or not haproxy.is_running:
+                return Misses()
+            if misses.are_a_hang(time.monotonic()):
+                self._log.error("HAProxy does not answer and is killed", reason=str(error), questions=misses.number)
                 await haproxy.child.kill()
-            return answered_at
-        return time.monotonic()
+            return misses
+        return Misses()
 
     def _unwatch(self) -> None:
         if self._watching:

@@ -8,7 +8,7 @@ from varnish_gateway_chaperone.metrics import CONTENT_TYPE, VARNISH_COUNTERS, VA
 from varnish_gateway_chaperone.rounds import Parts, Rounds
 from varnish_gateway_chaperone.varnish.ghost import Ghost, GhostError, Running
 from varnish_gateway_chaperone.varnish.statistics import Statistics, StatisticsError
-from varnish_gateway_common.web import Answer, Page
+from varnish_gateway_common.web import COLLECT_SECONDS, Answer, Page, at_most_every
 
 
 class Observer:
@@ -23,7 +23,8 @@ class Observer:
 
     def pages(self) -> dict[str, Page]:
         """Path -> page."""
-        return {"/healthz": self.healthz, "/readyz": self.readyz, "/metrics": self.metrics}
+        metrics = at_most_every(COLLECT_SECONDS, self.metrics)
+        return {"/healthz": self.healthz, "/readyz": self.readyz, "/metrics": metrics}
 
     @property
     def is_ready(self) -> bool:

@@ -1,14 +1,23 @@
 """Answers of HAProxy, read; and a master that loses a question."""
 
+import asyncio
+import socket
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+from chaperone_rig import PATIENCE_SECONDS
 from varnish_gateway_chaperone.haproxy import runtime
 from varnish_gateway_chaperone.haproxy.runtime import (
     FakeRuntime,
     HaproxyLostError,
     HaproxyRefusedError,
+    RuntimeClient,
     alerts,
     new_certificate,
     parsed_info,
@@ -63,10 +72,59 @@ async def test_a_change_that_is_not_confirmed_is_refused(said: str) -> None:
         await runtime.attach(Saying("add ssl crt-list", said), Path("list"), "line")
 
 
-async def test_who_serves() -> None:
-    assert await runtime.worker(Saying("show info", "Name: HAProxy\nPid: 12")) == 12
-    with pytest.raises(HaproxyLostError, match="does not say who serves"):
-        await runtime.worker(Saying("show info", "Pid: none"))
+@contextmanager
+def answering(folder: Path, said: str | None) -> Iterator[RuntimeClient]:
+    """A HAProxy, both of whose processes say this, or nothing and for ever."""
+    path = folder / "sock"
+    with socket.socket(socket.AF_UNIX) as server, ThreadPoolExecutor() as pool:
+        server.bind(str(path))
+        server.listen()
+
+        def answer() -> None:
+            with suppress(OSError):
+                while True:
+                    with server.accept()[0] as asked:
+                        asked.recv(1024)
+                        asked.sendall(said.encode() if said is not None else b"")
+                        if said is None:
+                            asked.recv(1024)  # until who asks gives up
+
+        pool.submit(answer)
+        try:
+            yield RuntimeClient(path, path)
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """Unix sockets have short paths."""
+    with tempfile.TemporaryDirectory(prefix="vgw-") as folder:
+        yield Path(folder)
+
+
+async def test_who_serves(short: Path) -> None:
+    with answering(short, "Name: HAProxy\nPid: 12\n") as client:
+        assert await client.look(PATIENCE_SECONDS) == 12
+
+
+async def test_what_is_answered_while_we_are_busy_is_answered(short: Path) -> None:
+    with answering(short, "Pid: 12\n") as client:
+        looking = asyncio.create_task(client.look(0.3))
+        await asyncio.sleep(0)
+        time.sleep(1)  # noqa: ASYNC251 - this is what the test is about
+        assert await looking == 12
+
+
+@pytest.mark.parametrize(("said", "told"), [(None, "does not answer"), ("Pid: none", "does not say who serves")])
+async def test_no_answer(short: Path, said: str | None, told: str) -> None:
+    with answering(short, said) as client, pytest.raises(HaproxyLostError, match=told):
+        await client.look(0.1 if said is None else PATIENCE_SECONDS)
+
+
+async def test_nobody_listens(tmp_path: Path) -> None:
+    with pytest.raises(HaproxyLostError, match="does not answer"):
+        await RuntimeClient(tmp_path / "none", tmp_path / "none").look(PATIENCE_SECONDS)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 
 from varnish_gateway_common.kube.api import KubeError
-from varnish_gateway_common.web import Answer, Page, Web
+from varnish_gateway_common.web import COLLECT_SECONDS, Answer, Page, Web, at_most_every
 from varnish_gateway_operator.kube.api import Kube
 from varnish_gateway_operator.kube.apply import Applier
 from varnish_gateway_operator.kube.client import connect
@@ -203,7 +203,7 @@ class Cluster:
         async def metrics() -> Answer:
             return Answer(200, exposition(self._facts()), CONTENT_TYPE)
 
-        return {"/healthz": health, "/readyz": readiness, "/metrics": metrics}
+        return {"/healthz": health, "/readyz": readiness, "/metrics": at_most_every(COLLECT_SECONDS, metrics)}
 
     def _facts(self) -> Facts:
         return Facts(

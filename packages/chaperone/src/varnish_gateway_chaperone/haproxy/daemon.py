@@ -20,7 +20,7 @@ from varnish_gateway_chaperone.haproxy.configuration import (
     certificate_list,
     configuration,
 )
-from varnish_gateway_chaperone.haproxy.runtime import HaproxyError, RuntimeClient, alerts, info, worker
+from varnish_gateway_chaperone.haproxy.runtime import HaproxyError, RuntimeClient, alerts, info
 from varnish_gateway_chaperone.logs import Log
 from varnish_gateway_chaperone.merge import ParsedPod
 from varnish_gateway_chaperone.supervisor.process import Child
@@ -63,10 +63,12 @@ class Haproxy:
         """No new connections; the old ones end after their next answer, then the process does."""
         self.child.signal(signal.SIGUSR1)
 
-    async def look(self) -> None:
-        """Whether both processes answer, and who serves. Raises HaproxyError."""
-        self.worker = await worker(self.runtime)
-        await self.runtime.ask_master("show version")  # a master that hangs neither reloads nor drains
+    async def look(self, seconds: float) -> None:
+        """Whether both processes answer within this time, and who serves. Raises HaproxyError.
+
+        A master that hangs neither reloads nor drains.
+        """
+        self.worker = await self.runtime.look(seconds)
 
 
 @dataclass(frozen=True)
