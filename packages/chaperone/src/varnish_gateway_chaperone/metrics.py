@@ -22,7 +22,7 @@ VARNISH_COUNTERS: Final[dict[str, str]] = {
     "MAIN.cache_hit": "Requests answered from the cache",
     "MAIN.cache_miss": "Requests that were not in the cache",
     "MAIN.s_pass": "Requests passed",
-    "MAIN.s_pipe": "Requests piped",
+    "MAIN.s_pipe": "Requests that user VCL piped",
     "MAIN.backend_conn": "Connections to backends of the user's VCL",
     "MAIN.backend_reuse": "Connections to backends of the user's VCL used again",
     "MAIN.backend_fail": "Connections to backends of the user's VCL that failed",

@@ -64,6 +64,14 @@ pub trait EditFields {
     fn add(&mut self, field: &Field);
 }
 
+/// A request whose target can be changed, too.
+pub trait EditRequest: EditFields {
+    /// Whether it has that very field.
+    fn has(&self, field: &Field) -> bool;
+    fn target(&self) -> &[u8];
+    fn set_target(&mut self, target: Vec<u8>);
+}
+
 /// Changes of header fields.
 #[derive(Debug, Default)]
 pub struct HeaderEdit {
@@ -145,14 +153,16 @@ pub struct Filters {
 }
 
 impl Filters {
-    /// Everything but the path, which is no field.
-    pub fn apply_to_request(&self, to: &mut impl EditFields) {
+    pub fn apply_to_request(&self, to: &mut impl EditRequest) {
         if let Some(edit) = &self.request_headers {
             edit.apply(to);
         }
         if let Some(host) = self.url_rewrite.as_ref().and_then(|rewrite| rewrite.host.as_ref()) {
             to.remove(host.name());
             to.add(host);
+        }
+        if let Some(rewrite) = self.path_rewrite() {
+            to.set_target(rewrite.apply_to_target(to.target()));
         }
     }
 

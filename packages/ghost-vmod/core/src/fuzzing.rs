@@ -3,9 +3,10 @@
 
 use crate::{
     Action, Compiler, Connection, Document, Routing, Rule,
+    backoff::Moment,
     document::Refused,
     endpoint::Endpoints,
-    filter::{EditFields, Field, Filters},
+    filter::{EditFields, EditRequest, Field},
     forwarded::{self, EditForwarded, Peer},
     normalise::{self, Target},
     request::{Fields, Request},
@@ -68,7 +69,7 @@ pub fn entry(input: &[u8]) -> Result<usize, String> {
     let (routing, _) = Compiler::default().compile(document.routing).map_err(text)?;
     let mut endpoints = Endpoints::default();
     for (service, wired) in &document.endpoints {
-        endpoints.set(service, wired).pick(input.len() as u64);
+        endpoints.set(service, wired).pick(Moment(0), input.len() as u64);
     }
     let lines = lines.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).filter(|line| !line.is_empty());
     ask(&routing, socket, host, target, Lines(lines.collect()));
@@ -93,11 +94,41 @@ fn ask(routing: &Routing, socket: &[u8], host: &[u8], raw: &[u8], mut lines: Lin
             check_line(&redirect.location(socket, &request));
         }
         Action::Forward(forward) => {
-            for backend in &forward.backends {
-                send(rule, &backend.filters, &target.text, lines.clone());
+            for place in 0..forward.backends.len() {
+                send(rule, place, &target.text, lines.clone());
             }
         }
         Action::Refuse => {}
+    }
+}
+
+/// What a backend gets.
+struct Sent {
+    lines: Lines,
+    target: Vec<u8>,
+}
+
+impl EditFields for Sent {
+    fn remove(&mut self, name: &[u8]) {
+        self.lines.remove(name);
+    }
+
+    fn add(&mut self, field: &Field) {
+        self.lines.add(field);
+    }
+}
+
+impl EditRequest for Sent {
+    fn has(&self, field: &Field) -> bool {
+        self.lines.values(field.name()).any(|value| value == field.value())
+    }
+
+    fn target(&self) -> &[u8] {
+        &self.target
+    }
+
+    fn set_target(&mut self, target: Vec<u8>) {
+        self.target = target;
     }
 }
 
@@ -123,15 +154,10 @@ fn set_forwarded(lines: &mut Lines, host: &[u8]) {
     assert!(lines.values(b"x-gateway-route").next().is_none() && lines.values(b"forwarded").next().is_none());
 }
 
-fn send(rule: &Rule, backend: &Filters, target: &[u8], mut lines: Lines) {
-    lines.add(&rule.header);
-    let mut target = target.to_vec();
-    for filters in [&rule.filters, backend] {
-        filters.apply_to_request(&mut lines);
-        if let Some(rewrite) = filters.path_rewrite() {
-            target = rewrite.apply_to_target(&target);
-        }
-    }
+fn send(rule: &Rule, place: usize, target: &[u8], lines: Lines) {
+    let mut sent = Sent { lines, target: target.to_vec() };
+    rule.filter_request(place, &mut sent);
+    let Sent { lines, target } = sent;
     check_line(&target);
     assert!(target.starts_with(b"/"), "{target:?}");
     assert!(lines.values(b"x-gateway-route").eq([rule.header.value()]));

@@ -87,8 +87,8 @@ mod tests {
 
     #[test]
     fn fields_are_counted() {
-        assert_eq!(excess(1, &[b"a: b"; 3]), None);
-        assert_eq!(excess(1, &[b"a: b"; 4]), Some(Excess::Fields));
+        assert_eq!(excess(1, &[b"a: b".as_slice(); 3]), None);
+        assert_eq!(excess(1, &[b"a: b".as_slice(); 4]), Some(Excess::Fields));
         assert_eq!(Excess::Fields.status(), 431);
     }
 

@@ -15,11 +15,14 @@
 //!                                              v
 //!  Document.endpoints: key -> [Endpoint]   EndpointSet, swapped without touching the Routing
 //!
-//!  request --normalise--> Target, Host, server name --decide--> Verdict --pick, filter, redirect--> what is sent   (pure)
+//!  request --normalise--> Target, Host, server name --decide--> Verdict --share, filter, redirect--> what is sent   (pure)
+//!  Tries --next--> Endpoint --failed--> Tries                                                 (of one request, pure)
 //! ```
 
 #![forbid(unsafe_code)]
 
+pub mod attempt;
+pub mod backoff;
 pub mod compile;
 pub mod document;
 pub mod endpoint;

@@ -10,6 +10,7 @@ use crate::{
     head::{Extent, Head},
     inbox::Inbox,
     transport::{Client, Connect, Transport, Wait},
+    upgraded::Upgraded,
     upstream::Upstream,
 };
 
@@ -62,7 +63,7 @@ impl<C: Connect> Body<C> {
         clock: Clock,
     ) -> Self {
         let rest = match head.extent {
-            Extent::Nothing | Extent::Length(0) => Rest::Nothing,
+            Extent::Nothing | Extent::Upgraded | Extent::Length(0) => Rest::Nothing,
             Extent::Length(length) => Rest::Length(length),
             Extent::Chunked => Rest::Chunked(Decoder::new()),
             Extent::UntilClosed => Rest::UntilClosed,
@@ -79,14 +80,20 @@ impl<C: Connect> Body<C> {
             rest,
             left_over: 0..0,
         };
-        if let Rest::Nothing = body.rest {
+        if let (Rest::Nothing, false) = (&body.rest, head.extent == Extent::Upgraded) {
             body.release();
         }
         body
     }
 
     pub fn is_expected(&self) -> bool {
-        !matches!(self.head.extent, Extent::Nothing | Extent::Length(0))
+        !matches!(self.head.extent, Extent::Nothing | Extent::Upgraded | Extent::Length(0))
+    }
+
+    /// The connection, and what was read from it after the head; None unless it is upgraded.
+    pub fn into_upgraded(self) -> Option<Upgraded<C::Transport>> {
+        let connection = self.connection.filter(|_| self.head.extent == Extent::Upgraded)?;
+        Some(Upgraded { connection, inbox: self.inbox })
     }
 
     pub fn is_released(&self) -> bool {

@@ -65,7 +65,7 @@ impl Counters {
             Error::Connect(_) => self.connect_failed.add(),
             Error::Timeout(_) => self.timed_out.add(),
             Error::Malformed(_) => self.malformed.add(),
-            Error::Closed | Error::Broken(_) => self.broken.add(),
+            Error::Unanswered | Error::Closed | Error::Broken(_) => self.broken.add(),
             Error::Upload => self.upload_failed.add(),
             Error::Gone => self.abandoned.add(),
         }

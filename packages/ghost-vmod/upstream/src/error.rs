@@ -18,6 +18,7 @@ pub enum Stage {
 /// Error
 ///   503 Connect              there is no connection
 ///   504 Timeout              a deadline
+///   502 Unanswered           the connection ended before the answer began
 ///   502 Closed               the connection ended before the answer did
 ///   502 Malformed            the answer has no meaning, or more than one
 ///   502 Broken               reading or writing failed
@@ -28,6 +29,7 @@ pub enum Stage {
 pub enum Error {
     Connect(io::ErrorKind),
     Timeout(Stage),
+    Unanswered,
     Closed,
     Malformed(&'static str),
     Broken(io::ErrorKind),
@@ -40,7 +42,7 @@ impl Error {
         match self {
             Self::Upload => 400,
             Self::Gone => 499,
-            Self::Closed | Self::Malformed(_) | Self::Broken(_) => 502,
+            Self::Unanswered | Self::Closed | Self::Malformed(_) | Self::Broken(_) => 502,
             Self::Connect(_) => 503,
             Self::Timeout(_) => 504,
         }
@@ -68,6 +70,7 @@ impl fmt::Display for Error {
             Self::Timeout(Stage::FirstByte) => formatter.write_str("no answer in time"),
             Self::Timeout(Stage::BetweenBytes) => formatter.write_str("the answer stopped for too long"),
             Self::Timeout(Stage::Total) => formatter.write_str("the exchange took too long"),
+            Self::Unanswered => formatter.write_str("the backend closed the connection without an answer"),
             Self::Closed => formatter.write_str("the backend closed the connection early"),
             Self::Malformed(reason) => write!(formatter, "malformed answer: {reason}"),
             Self::Broken(kind) => write!(formatter, "connection failed: {kind}"),

@@ -117,7 +117,7 @@ impl<C: Connect> Upstream<C> {
             }
             Err(error) => {
                 watch.failed(error);
-                let is_stale = attempt.connection.is_reused && !attempt.has_heard && error == Error::Closed;
+                let is_stale = attempt.connection.is_reused && error == Error::Unanswered;
                 Err(Failure { error, is_stale })
             }
         }
@@ -260,21 +260,28 @@ impl<'a, T: Transport> Attempt<'a, T> {
         }
         let wait = self.clock.wait(left, client)?;
         match self.inbox.fill(&mut self.connection.transport, wait) {
-            Ok(0) => Err(Error::Closed),
+            Ok(0) => Err(self.closed()),
             Ok(_) => {
                 self.has_heard = true;
                 Ok(())
             }
             Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(self.clock.timeout(Stage::FirstByte)),
-            Err(error) => Err(Error::of(&error)),
+            Err(error) => Err(match Error::of(&error) {
+                Error::Closed => self.closed(),
+                other => other,
+            }),
         }
+    }
+
+    fn closed(&self) -> Error {
+        if self.has_heard { Error::Closed } else { Error::Unanswered }
     }
 
     fn parse(&mut self, end: usize) -> Result<Head, Error> {
         if end > HEAD_BYTES {
             return Err(Error::Malformed("a long head"));
         }
-        let head = self.inbox.parse_head(end, self.request.asks_for_head)?;
+        let head = self.inbox.parse_head(end, self.request.asks_for)?;
         self.interim += usize::from(head.is_interim());
         if self.interim > INTERIM {
             return Err(Error::Malformed("too many interim answers"));

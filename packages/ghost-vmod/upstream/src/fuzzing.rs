@@ -25,7 +25,7 @@ fn read(
     let mut request = RequestHead::default();
     request.begin(method, b"/");
     request.end(Framing::Nothing);
-    let upstream = upstreams.get(([127, 0, 0, 1], 80).into());
+    let upstream = upstreams.get(&([127, 0, 0, 1], 80).into());
     let mut response = upstream.exchange(&request, None, Deadlines::default())?;
     let fields = response.fields().map(|(line, _)| line.len()).sum::<usize>();
     assert!(fields + response.reason().len() <= input.len(), "texts of the answer are in its bytes");

@@ -2,7 +2,7 @@
 
 use std::{mem::MaybeUninit, time::Duration};
 
-use crate::error::Error;
+use crate::{error::Error, request::AsksFor};
 
 /// As many fields as an answer may have.
 const FIELDS: usize = 128;
@@ -14,6 +14,8 @@ pub enum Extent {
     Length(u64),
     Chunked,
     UntilClosed,
+    /// There is none, and no other answer: the connection is a WebSocket.
+    Upgraded,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +35,7 @@ pub(crate) struct Head {
 impl Head {
     /// Not the answer itself, which is yet to come.
     pub fn is_interim(&self) -> bool {
-        self.status < 200
+        self.status < 200 && self.status != 101
     }
 }
 
@@ -82,7 +84,7 @@ pub(crate) fn check_beginning(bytes: &[u8]) -> Result<(), Error> {
 }
 
 /// Parses a whole head, empty line included.
-pub(crate) fn parse(bytes: &[u8], spans: &mut Spans, answers_head: bool) -> Result<Head, Error> {
+pub(crate) fn parse(bytes: &[u8], spans: &mut Spans, asked: AsksFor) -> Result<Head, Error> {
     spans.clear();
     check_beginning(bytes)?;
     let mut room = [const { MaybeUninit::uninit() }; FIELDS];
@@ -112,7 +114,7 @@ pub(crate) fn parse(bytes: &[u8], spans: &mut Spans, answers_head: bool) -> Resu
         spans.fields.retain(|field| !named(field));
     }
     spans.reason = span(parsed.reason.unwrap_or_default().as_bytes());
-    let head = terms.head(parsed.code.unwrap_or_default(), parsed.version == Some(1), answers_head)?;
+    let head = terms.head(parsed.code.unwrap_or_default(), parsed.version == Some(1), asked)?;
     Ok(Head { bytes: bytes.len(), ..head })
 }
 
@@ -125,6 +127,15 @@ struct Terms {
     /// Connection names fields that are for us only.
     names_others: bool,
     keeps_for: Option<Duration>,
+    becomes: Option<Becomes>,
+}
+
+/// What the connection is said to become.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Becomes {
+    WebSocket,
+    /// Something else, or several things.
+    Another,
 }
 
 impl Terms {
@@ -142,21 +153,28 @@ impl Terms {
         } else if is(name, b"connection") {
             self.closes |= lists(value, b"close");
             self.names_others |= !(is(value, b"close") || is(value, b"keep-alive"));
+        } else if is(name, b"upgrade") {
+            let is_websocket = is(value, b"websocket") && self.becomes.is_none();
+            self.becomes = Some(if is_websocket { Becomes::WebSocket } else { Becomes::Another });
         } else if is(name, b"keep-alive") {
             self.keeps_for = keeps_for(value);
         } else {
-            return Ok([&b"upgrade"[..], b"trailer", b"te", b"proxy-connection"].iter().any(|hop| is(name, hop)));
+            return Ok([&b"trailer"[..], b"te", b"proxy-connection"].iter().any(|hop| is(name, hop)));
         }
         Ok(true)
     }
 
-    fn head(self, status: u16, is_http_1_1: bool, answers_head: bool) -> Result<Head, Error> {
+    fn head(self, status: u16, is_http_1_1: bool, asked: AsksFor) -> Result<Head, Error> {
+        let is_upgraded = is_http_1_1 && self.becomes == Some(Becomes::WebSocket) && asked == AsksFor::WebSocket;
         let extent = match self.content_length {
             _ if status < 100 => return Err(Error::Malformed("a status below 100")),
-            _ if status == 101 => return Err(Error::Malformed("a change of protocol that nobody asked for")),
+            _ if status == 101 && !is_upgraded => {
+                return Err(Error::Malformed("a change of protocol that nobody asked for"));
+            }
             Some(_) if self.is_chunked => return Err(Error::Malformed("a length, and chunked")),
             _ if self.is_chunked && !is_http_1_1 => return Err(Error::Malformed("chunked, in HTTP/1.0")),
-            _ if answers_head || status < 200 || status == 204 || status == 304 => Extent::Nothing,
+            _ if status == 101 => Extent::Upgraded,
+            _ if asked == AsksFor::Head || status < 200 || status == 204 || status == 304 => Extent::Nothing,
             _ if self.is_chunked => Extent::Chunked,
             Some(length) => Extent::Length(length),
             None => Extent::UntilClosed,
@@ -164,7 +182,8 @@ impl Terms {
         let Self { content_length, closes, keeps_for, .. } = self;
         // What a 204 announces may come, and must not be taken for the next answer.
         let is_odd = status == 204 && (self.is_chunked || content_length > Some(0));
-        let is_persistent = is_http_1_1 && !closes && !is_odd && extent != Extent::UntilClosed;
+        let is_persistent =
+            is_http_1_1 && !closes && !is_odd && !matches!(extent, Extent::UntilClosed | Extent::Upgraded);
         Ok(Head { status, extent, content_length, is_persistent, keeps_for, is_http_1_1, bytes: 0 })
     }
 }
@@ -210,7 +229,7 @@ mod tests {
     use super::*;
 
     fn parsed(fields: &str) -> Result<Head, Error> {
-        parse(format!("HTTP/1.1 200 OK\r\n{fields}\r\n").as_bytes(), &mut Spans::default(), false)
+        parse(format!("HTTP/1.1 200 OK\r\n{fields}\r\n").as_bytes(), &mut Spans::default(), AsksFor::Whole)
     }
 
     fn extent(fields: &str) -> Result<Extent, Error> {
@@ -249,9 +268,11 @@ mod tests {
 
     #[test]
     fn some_answers_have_no_body_whatever_they_say() {
-        for (status, answers_head) in [(200, true), (204, false), (304, false), (100, false)] {
+        for (status, asked) in
+            [(200, AsksFor::Head), (204, AsksFor::Whole), (304, AsksFor::Whole), (100, AsksFor::Whole)]
+        {
             let text = format!("HTTP/1.1 {status} X\r\nContent-Length: 5\r\n\r\n");
-            let head = parse(text.as_bytes(), &mut Spans::default(), answers_head).unwrap();
+            let head = parse(text.as_bytes(), &mut Spans::default(), asked).unwrap();
             assert_eq!((head.extent, head.content_length), (Extent::Nothing, Some(5)));
         }
     }
@@ -270,11 +291,33 @@ mod tests {
             "\r\nHTTP/1.1 200 OK",
             "HTTP/1.1 200 O\x01K",
         ] {
-            let outcome = parse(format!("{wrong}\r\n\r\n").as_bytes(), &mut Spans::default(), false);
+            let outcome = parse(format!("{wrong}\r\n\r\n").as_bytes(), &mut Spans::default(), AsksFor::Whole);
             assert!(matches!(outcome, Err(Error::Malformed(_))), "{wrong:?}: {outcome:?}");
         }
         let old = "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-        assert!(parse(old.as_bytes(), &mut Spans::default(), false).is_err());
+        assert!(parse(old.as_bytes(), &mut Spans::default(), AsksFor::Whole).is_err());
+    }
+
+    #[test]
+    fn a_connection_becomes_what_was_asked_for_or_nothing() {
+        let answer = |version: &str, fields: &str, asked| {
+            parse(format!("HTTP/{version} 101 X\r\n{fields}\r\n").as_bytes(), &mut Spans::default(), asked)
+        };
+        let (websocket, h2c) = ("Upgrade: WebSocket\r\n", "Upgrade: h2c\r\n");
+        let head = answer("1.1", websocket, AsksFor::WebSocket).unwrap();
+        assert_eq!((head.extent, head.is_interim(), head.is_persistent), (Extent::Upgraded, false, false));
+        for (version, fields, asked) in [
+            ("1.1", websocket, AsksFor::Whole),
+            ("1.0", websocket, AsksFor::WebSocket),
+            ("1.1", "", AsksFor::WebSocket),
+            ("1.1", h2c, AsksFor::WebSocket),
+            ("1.1", "Upgrade: websocket, h2c\r\n", AsksFor::WebSocket),
+            ("1.1", &format!("{h2c}{websocket}"), AsksFor::WebSocket),
+            ("1.1", &format!("{websocket}Content-Length: 1\r\nContent-Length: 1\r\n"), AsksFor::WebSocket),
+            ("1.1", &format!("{websocket}Content-Length: 1\r\nTransfer-Encoding: chunked\r\n"), AsksFor::WebSocket),
+        ] {
+            assert!(matches!(answer(version, fields, asked), Err(Error::Malformed(_))), "{version} {fields:?}");
+        }
     }
 
     #[test]
@@ -282,7 +325,7 @@ mod tests {
         let text = b"HTTP/1.1 200 Fine\r\nX-Private: 1\r\nA: b \r\nConnection: keep-alive, x-private\r\nEmpty:\r\n\
                      Keep-Alive: max=3, timeout=5\r\nUpgrade: h2c\r\nTrailer: x\r\nContent-Length: 0\r\n\r\n";
         let mut spans = Spans::default();
-        let head = parse(text, &mut spans, false).unwrap();
+        let head = parse(text, &mut spans, AsksFor::Whole).unwrap();
         let lines: Vec<_> = spans.fields.iter().map(|field| &text[field.line.start..field.line.end]).collect();
         assert_eq!(lines, [&b"A: b"[..], b"Empty:"]);
         assert_eq!(&text[spans.reason.start..spans.reason.end], b"Fine");
@@ -298,7 +341,10 @@ mod tests {
             ("HTTP/1.1 200 OK\r\n\r\n", false),
             ("HTTP/1.0 200 OK\r\nContent-Length: 0\r\nConnection: keep-alive\r\n\r\n", false),
         ] {
-            assert_eq!(parse(text.as_bytes(), &mut Spans::default(), false).unwrap().is_persistent, is_persistent);
+            assert_eq!(
+                parse(text.as_bytes(), &mut Spans::default(), AsksFor::Whole).unwrap().is_persistent,
+                is_persistent
+            );
         }
     }
 

@@ -5,6 +5,7 @@ use std::{cell::RefCell, io, mem};
 use crate::{
     error::Error,
     head::{self, Head, Span, Spans},
+    request::AsksFor,
     transport::{Transport, Wait},
 };
 
@@ -64,10 +65,10 @@ impl Inbox {
     }
 
     /// Uses the first unread bytes, which are a whole head, and remembers where its texts are.
-    pub fn parse_head(&mut self, bytes: usize, answers_head: bool) -> Result<Head, Error> {
+    pub fn parse_head(&mut self, bytes: usize, asked: AsksFor) -> Result<Head, Error> {
         let place = self.consume(bytes);
         let Room { bytes: room, spans } = &mut self.room;
-        let head = head::parse(&room[place..self.start], spans, answers_head);
+        let head = head::parse(&room[place..self.start], spans, asked);
         let moved = |span: Span| Span { start: span.start + place, end: span.end + place };
         spans.reason = moved(spans.reason);
         spans.fields.iter_mut().for_each(|field| field.line = moved(field.line));

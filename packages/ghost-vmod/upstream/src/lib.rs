@@ -2,7 +2,7 @@
 //! is pulled piece by piece by whoever passes it on. Nothing is handed to another thread, nothing is buffered whole.
 //!
 //! ```text
-//!  Upstreams --an address--> Upstream --take/put--> Pool of idle Connections
+//!  Upstreams --a destination--> Upstream --take/put--> Pool of idle Connections
 //!                               |
 //!             exchange(RequestHead, Upload) --> Response --next_piece()--> Piece, Piece, last Piece
 //!                                                         '-- the connection returns to the pool after a clean last piece only
@@ -32,6 +32,8 @@ mod response;
 pub mod scripted;
 mod tcp;
 mod transport;
+mod tunnel;
+mod upgraded;
 mod upstream;
 
 pub use body::{Piece, Taken};
@@ -45,4 +47,6 @@ pub use request::{Framing, RequestHead, with_request_head};
 pub use response::Response;
 pub use tcp::{Tcp, TcpConnect, end};
 pub use transport::{Client, Connect, Transport, Wait, Written};
+pub use tunnel::tunnel;
+pub use upgraded::Upgraded;
 pub use upstream::{Upstream, Upstreams};

@@ -13,13 +13,23 @@ pub enum Framing {
     Chunked,
 }
 
+/// What a request wants, as far as it says how an answer is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum AsksFor {
+    #[default]
+    Whole,
+    /// An answer without its body.
+    Head,
+    /// An answer, or a connection that is one from then on.
+    WebSocket,
+}
+
 /// A request line and its fields, written into one buffer that is used again and again.
 #[derive(Debug, Default)]
 pub struct RequestHead {
     bytes: Vec<u8>,
     pub(crate) framing: Option<Framing>,
-    /// The answer to it has no body.
-    pub(crate) asks_for_head: bool,
+    pub(crate) asks_for: AsksFor,
     /// By RFC 9110, 9.2.2 it may be sent twice.
     pub(crate) is_idempotent: bool,
     /// It asks for the connection to be closed after the answer.
@@ -31,7 +41,7 @@ impl RequestHead {
     pub fn begin(&mut self, method: &[u8], target: &[u8]) {
         self.bytes.clear();
         self.framing = None;
-        self.asks_for_head = method == b"HEAD";
+        self.asks_for = if method == b"HEAD" { AsksFor::Head } else { AsksFor::Whole };
         self.is_last = false;
         self.is_idempotent = matches!(method, b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE");
         for part in [method, b" ", target, b" HTTP/1.1\r\n"] {
@@ -60,6 +70,17 @@ impl RequestHead {
         }
         self.bytes.extend_from_slice(b"\r\n");
         self.framing = Some(framing);
+    }
+
+    /// Asks for a connection that becomes a WebSocket; to be said before `end`, of a request without a body.
+    pub fn upgrade(&mut self) {
+        self.asks_for = AsksFor::WebSocket;
+        self.bytes.extend_from_slice(b"Upgrade: websocket\r\nConnection: Upgrade\r\n");
+    }
+
+    /// Whether it may be sent twice, if it has no body.
+    pub fn is_idempotent(&self) -> bool {
+        self.is_idempotent
     }
 
     pub fn bytes(&self) -> &[u8] {

@@ -10,6 +10,7 @@ use crate::{
     head::{Extent, Head},
     inbox::Inbox,
     transport::{Client, Connect},
+    upgraded::Upgraded,
     upstream::Upstream,
 };
 
@@ -95,6 +96,16 @@ impl<C: Connect> Response<C> {
     /// Whether `next_piece` has something without waiting.
     pub fn is_ready(&mut self) -> Result<bool, Error> {
         self.body.is_ready()
+    }
+
+    /// Whether the connection is a WebSocket from here on.
+    pub fn is_upgraded(&self) -> bool {
+        self.head.extent == Extent::Upgraded
+    }
+
+    /// The connection, if it is one.
+    pub fn into_upgraded(self) -> Option<Upgraded<C::Transport>> {
+        self.body.into_upgraded()
     }
 
     /// The next piece of the body. After an error there is nothing more.

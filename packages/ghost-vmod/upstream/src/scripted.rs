@@ -72,8 +72,9 @@ impl Script {
 
 impl Connect for Script {
     type Transport = Scripted;
+    type Destination = SocketAddr;
 
-    fn connect(&self, _: SocketAddr, _: Duration) -> io::Result<Scripted> {
+    fn connect(&self, _: &SocketAddr, _: Duration) -> io::Result<Scripted> {
         let next = self.peers.lock().ok().and_then(|mut peers| peers.pop_front());
         next.ok_or_else(|| io::ErrorKind::ConnectionRefused.into())
     }

@@ -4,7 +4,7 @@
 use std::{
     io::{self, IoSlice, Read},
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream},
-    os::fd::{AsFd, AsRawFd, RawFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
     time::{Duration, Instant},
 };
 
@@ -113,7 +113,7 @@ impl Tcp {
 }
 
 /// Until something of what is asked for is so.
-fn wait_for(asked: &mut [PollFd<'_>], until: Instant) -> io::Result<()> {
+pub(crate) fn wait_for(asked: &mut [PollFd<'_>], until: Instant) -> io::Result<()> {
     loop {
         let left = until.saturating_duration_since(Instant::now());
         let timeout = Timespec::try_from(left).map_err(|_| io::ErrorKind::InvalidInput)?;
@@ -123,6 +123,12 @@ fn wait_for(asked: &mut [PollFd<'_>], until: Instant) -> io::Result<()> {
             Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
+    }
+}
+
+impl AsFd for Tcp {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }
 
@@ -168,9 +174,10 @@ pub struct TcpConnect;
 
 impl Connect for TcpConnect {
     type Transport = Tcp;
+    type Destination = SocketAddr;
 
-    fn connect(&self, address: SocketAddr, patience: Duration) -> io::Result<Tcp> {
-        let socket = TcpStream::connect_timeout(&address, patience)?;
+    fn connect(&self, address: &SocketAddr, patience: Duration) -> io::Result<Tcp> {
+        let socket = TcpStream::connect_timeout(address, patience)?;
         socket.set_nodelay(true)?;
         Ok(Tcp::new(socket))
     }

@@ -2,8 +2,8 @@
 
 use std::{
     error, fmt,
+    hash::Hash,
     io::{self, IoSlice},
-    net::SocketAddr,
     os::fd::BorrowedFd,
     time::Duration,
 };
@@ -62,6 +62,9 @@ pub trait Transport: Send {
 /// Makes connections.
 pub trait Connect: Send + Sync {
     type Transport: Transport;
+    /// Where a connection leads, and all that tells it from others: connections with the same one serve each other's
+    /// requests.
+    type Destination: Clone + Eq + Hash + Send + Sync;
 
-    fn connect(&self, address: SocketAddr, patience: Duration) -> io::Result<Self::Transport>;
+    fn connect(&self, to: &Self::Destination, patience: Duration) -> io::Result<Self::Transport>;
 }

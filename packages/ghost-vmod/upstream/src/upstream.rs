@@ -1,9 +1,8 @@
-//! Addresses that requests are sent to.
+//! Destinations that requests are sent to.
 
 use std::{
     collections::HashMap,
     io,
-    net::SocketAddr,
     sync::{Arc, PoisonError, RwLock},
     time::Instant,
 };
@@ -19,22 +18,18 @@ use crate::{
     transport::Connect,
 };
 
-/// An address, and the idle connections to it.
+/// A destination, and the idle connections to it.
 pub struct Upstream<C: Connect> {
-    address: SocketAddr,
+    destination: C::Destination,
     connector: Arc<C>,
     pub(crate) pool: Pool<C::Transport>,
     pub(crate) counters: Arc<Counters>,
 }
 
 impl<C: Connect> Upstream<C> {
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
     pub(crate) fn connect(&self, clock: &Clock) -> Result<Connection<C::Transport>, Error> {
         let patience = clock.patience(clock.deadlines.connect)?;
-        match self.connector.connect(self.address, patience) {
+        match self.connector.connect(&self.destination, patience) {
             Ok(transport) => Ok(Connection::new(transport, &self.counters)),
             Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(clock.timeout(Stage::Connect)),
             Err(error) => Err(Error::Connect(error.kind())),
@@ -42,12 +37,12 @@ impl<C: Connect> Upstream<C> {
     }
 }
 
-/// The upstreams of a process by address, made when they are first needed.
+/// The upstreams of a process by destination, made when they are first needed.
 pub struct Upstreams<C: Connect> {
     connector: Arc<C>,
     limits: PoolLimits,
     counters: Arc<Counters>,
-    known: RwLock<HashMap<SocketAddr, Arc<Upstream<C>>, RandomState>>,
+    known: RwLock<HashMap<C::Destination, Arc<Upstream<C>>, RandomState>>,
 }
 
 impl<C: Connect> Upstreams<C> {
@@ -59,17 +54,17 @@ impl<C: Connect> Upstreams<C> {
         &self.counters
     }
 
-    pub fn get(&self, address: SocketAddr) -> Arc<Upstream<C>> {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner).get(&address).cloned();
+    pub fn get(&self, destination: &C::Destination) -> Arc<Upstream<C>> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner).get(destination).cloned();
         known.unwrap_or_else(|| {
             let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(known.entry(address).or_insert_with(|| Arc::new(self.make(address))))
+            Arc::clone(known.entry(destination.clone()).or_insert_with(|| Arc::new(self.make(destination))))
         })
     }
 
-    fn make(&self, address: SocketAddr) -> Upstream<C> {
+    fn make(&self, destination: &C::Destination) -> Upstream<C> {
         Upstream {
-            address,
+            destination: destination.clone(),
             connector: Arc::clone(&self.connector),
             pool: Pool::new(self.limits, &self.counters),
             counters: Arc::clone(&self.counters),
@@ -77,9 +72,9 @@ impl<C: Connect> Upstreams<C> {
     }
 
     /// Forgets the others. Exchanges that are under way end as they would, and their connections are closed.
-    pub fn retain(&self, is_wanted: impl Fn(SocketAddr) -> bool) {
+    pub fn retain(&self, is_wanted: impl Fn(&C::Destination) -> bool) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        let unwanted: Vec<_> = known.extract_if(|address, _| !is_wanted(*address)).collect();
+        let unwanted: Vec<_> = known.extract_if(|destination, _| !is_wanted(destination)).collect();
         drop(known);
         for (_, upstream) in unwanted {
             upstream.pool.close();

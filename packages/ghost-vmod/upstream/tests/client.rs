@@ -80,7 +80,7 @@ fn nothing_is_waited_for_once_the_client_has_gone() {
     let upstreams = upstreams();
     drop(client);
     let head = request("GET", Framing::Nothing);
-    let outcome = upstreams.get(address).exchange_watched(&head, None, PATIENT, &mut waiting);
+    let outcome = upstreams.get(&address).exchange_watched(&head, None, PATIENT, &mut waiting);
     assert_eq!(outcome.err(), Some(Error::Gone));
     assert_eq!(Error::Gone.status(), 499);
     drop(tell);
@@ -97,7 +97,7 @@ fn a_client_that_only_sends_nothing_more_gets_its_answer() {
     let asked = thread::spawn(move || {
         let head = request("GET", Framing::Nothing);
         let upstreams = upstreams();
-        let mut response = upstreams.get(address).exchange_watched(&head, None, PATIENT, &mut waiting)?;
+        let mut response = upstreams.get(&address).exchange_watched(&head, None, PATIENT, &mut waiting)?;
         body_of(&mut response)
     });
     // It was asked whether it is there, once.
@@ -115,7 +115,7 @@ fn a_client_whose_connection_is_closed_at_both_ends_need_not_be_asked() {
     let (address, tell, is_closed) = slow(HALF);
     let upstreams = upstreams();
     let head = request("GET", Framing::Nothing);
-    let mut response = upstreams.get(address).exchange(&head, None, PATIENT).unwrap();
+    let mut response = upstreams.get(&address).exchange(&head, None, PATIENT).unwrap();
     let waiting = Waiting(ours);
     assert_eq!(response.next_piece_for(&waiting).map(|piece| piece.bytes.to_vec()), Ok(b"ha".to_vec()));
     drop(client);
@@ -134,7 +134,7 @@ fn an_answer_that_takes_long_is_waited_for_while_the_client_is_there() {
         tell.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlate").unwrap();
     });
     let (head, upstreams) = (request("GET", Framing::Nothing), upstreams());
-    let mut response = upstreams.get(address).exchange_watched(&head, None, PATIENT, &mut waiting).unwrap();
+    let mut response = upstreams.get(&address).exchange_watched(&head, None, PATIENT, &mut waiting).unwrap();
     assert_eq!(body_of(&mut response), Ok(b"late".to_vec()));
     late.join().unwrap();
     client.set_nonblocking(true).unwrap();

@@ -3,13 +3,13 @@
 mod support;
 
 use std::{
-    io::{BufReader, Read, Write},
+    io::{BufReader, IoSlice, Read, Write},
     net::{Shutdown, TcpStream},
     sync::atomic::Ordering,
     time::{Duration, Instant},
 };
 
-use ghost_upstream::{Error, Framing, RequestHead, Stage, Taken, Tcp, Watch};
+use ghost_upstream::{Error, Framing, RequestHead, Stage, Taken, Tcp, Transport, Wait, Watch};
 use support::{PATIENT, Pieces, QUICK, backend, body_of, get, read_exactly, read_head, request, says, upstreams};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
@@ -20,7 +20,7 @@ fn a_connection_serves_again_over_ipv4_and_ipv6() {
         let (address, seen) = backend(address, says(OK, false));
         let upstreams = upstreams();
         for _ in 0..5 {
-            assert_eq!(get(&upstreams.get(address)), Ok(b"ok".to_vec()));
+            assert_eq!(get(&upstreams.get(&address)), Ok(b"ok".to_vec()));
         }
         assert_eq!(seen.load(Ordering::SeqCst), 1);
         assert_eq!(upstreams.counters().reused.get(), 4);
@@ -34,7 +34,7 @@ fn what_the_backend_says_about_the_answer_is_told() {
         says(b"HTTP/1.1 404 Nothing here\r\nA: b\r\nConnection: keep-alive\r\nETag: \"x\"\r\nContent-Length: 2\r\n\r\nno", false),
     );
     let upstreams = upstreams();
-    let mut response = upstreams.get(address).exchange(&request("GET", Framing::Nothing), None, PATIENT).unwrap();
+    let mut response = upstreams.get(&address).exchange(&request("GET", Framing::Nothing), None, PATIENT).unwrap();
     assert_eq!((response.status(), response.reason(), response.content_length()), (404, &b"Nothing here"[..], Some(2)));
     assert_eq!(response.fields().collect::<Vec<_>>(), [(&b"A: b"[..], 1), (b"ETag: \"x\"", 4)]);
     assert_eq!(body_of(&mut response), Ok(b"no".to_vec()));
@@ -59,13 +59,13 @@ fn bodies_of_every_kind() {
         let upstreams = upstreams();
         for _ in 0..2 {
             let mut response =
-                upstreams.get(address).exchange(&request(method, Framing::Nothing), None, PATIENT).unwrap();
+                upstreams.get(&address).exchange(&request(method, Framing::Nothing), None, PATIENT).unwrap();
             assert_eq!(body_of(&mut response), Ok(body.as_bytes().to_vec()));
         }
         assert_eq!(seen.load(Ordering::SeqCst) == 1, reuses, "{}", String::from_utf8_lossy(answer));
     }
     let (address, _) = backend("127.0.0.1", says(b"HTTP/1.1 200 OK\r\n\r\nto the end", true));
-    assert_eq!(get(&upstreams().get(address)), Ok(b"to the end".to_vec()));
+    assert_eq!(get(&upstreams().get(&address)), Ok(b"to the end".to_vec()));
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn a_request_that_says_close_is_the_last_of_its_connection() {
             head.begin(b"GET", b"/");
             head.line(b"connection: x, Close");
             head.end(Framing::Nothing);
-            let mut response = upstreams.get(address).exchange(&head, None, PATIENT).unwrap();
+            let mut response = upstreams.get(&address).exchange(&head, None, PATIENT).unwrap();
             body_of(&mut response).unwrap();
         }
         assert_eq!(seen.load(Ordering::SeqCst), 2);
@@ -102,7 +102,7 @@ fn uploads_with_a_length_and_chunked() {
     for framing in [Framing::Length(11), Framing::Chunked, Framing::Length(11)] {
         let mut upload = Pieces::new([&b"hello"[..], b"", b" world"]);
         let mut response =
-            upstreams.get(address).exchange(&request("POST", framing), Some(&mut upload), PATIENT).unwrap();
+            upstreams.get(&address).exchange(&request("POST", framing), Some(&mut upload), PATIENT).unwrap();
         assert_eq!(body_of(&mut response), Ok(b"ok".to_vec()));
     }
     assert_eq!(seen.load(Ordering::SeqCst), 1);
@@ -140,15 +140,15 @@ fn who_watches_sees_each_attempt() {
     });
     let upstreams = upstreams();
     let (get, mut seen) = (request("GET", Framing::Nothing), Seen::default());
-    let mut response = upstreams.get(address).exchange_watched(&get, None, PATIENT, &mut seen).unwrap();
+    let mut response = upstreams.get(&address).exchange_watched(&get, None, PATIENT, &mut seen).unwrap();
     assert_eq!(response.head_bytes(), OK.len() - 2);
     let mut room = [0; 9];
     assert_eq!(response.read_into(&mut room), Ok(Taken { bytes: 2, is_last: true }));
     assert!(response.is_released());
-    let outcome = upstreams.get(address).exchange_watched(&get, None, PATIENT, &mut seen);
-    assert_eq!(outcome.err(), Some(Error::Closed));
+    let outcome = upstreams.get(&address).exchange_watched(&get, None, PATIENT, &mut seen);
+    assert_eq!(outcome.err(), Some(Error::Unanswered));
     let sent = format!("sent {}, 0", get.bytes().len());
-    let failed = format!("failed: {}", Error::Closed);
+    let failed = format!("failed: {}", Error::Unanswered);
     let first = ["connected, reused: false", &sent];
     let stale = ["connected, reused: true", &sent, &failed];
     let again = ["connected, reused: false", &sent, &failed];
@@ -160,7 +160,7 @@ fn a_connection_that_shall_not_serve_again_does_not() {
     let (address, connections) = backend("127.0.0.1", says(OK, false));
     let upstreams = upstreams();
     for _ in 0..2 {
-        let mut response = upstreams.get(address).exchange(&request("GET", Framing::Nothing), None, PATIENT).unwrap();
+        let mut response = upstreams.get(&address).exchange(&request("GET", Framing::Nothing), None, PATIENT).unwrap();
         response.close_after();
         assert_eq!(body_of(&mut response), Ok(b"ok".to_vec()));
         assert!(!response.is_released());
@@ -181,7 +181,7 @@ fn a_large_body_comes_whole_through_one_buffer() {
         }
     });
     let upstreams = upstreams();
-    let mut response = upstreams.get(address).exchange(&request("GET", Framing::Nothing), None, PATIENT).unwrap();
+    let mut response = upstreams.get(&address).exchange(&request("GET", Framing::Nothing), None, PATIENT).unwrap();
     let mut read = 0;
     loop {
         let piece = response.next_piece().unwrap();
@@ -212,7 +212,7 @@ fn a_backend_that_answers_early_is_heard() {
     let piece = vec![0; 1 << 20];
     let mut upload = Pieces::new((0..64).map(|_| &piece[..]));
     let mut response = upstreams
-        .get(address)
+        .get(&address)
         .exchange(&request("POST", Framing::Length(64 << 20)), Some(&mut upload), PATIENT)
         .unwrap();
     assert!(response.is_upload_cut());
@@ -234,10 +234,10 @@ fn a_body_that_is_late_is_not_waited_for_before_its_time() {
         }
     });
     let upstreams = upstreams();
-    let mut response = upstreams.get(address).exchange(&request("GET", Framing::Nothing), None, PATIENT).unwrap();
+    let mut response = upstreams.get(&address).exchange(&request("GET", Framing::Nothing), None, PATIENT).unwrap();
     assert_eq!((response.is_ready(), response.is_whole()), (Ok(false), false));
     drop(response);
-    let mut response = upstreams.get(address).exchange(&request("GET", Framing::Nothing), None, PATIENT).unwrap();
+    let mut response = upstreams.get(&address).exchange(&request("GET", Framing::Nothing), None, PATIENT).unwrap();
     assert_eq!(body_of(&mut response), Ok(b"ok".to_vec()));
     assert_eq!(response.is_ready(), Ok(true));
 }
@@ -274,7 +274,7 @@ fn deadlines_are_kept() {
     {
         let start = Instant::now();
         let outcome = upstreams
-            .get(address)
+            .get(&address)
             .exchange(&request("GET", Framing::Nothing), None, deadlines)
             .and_then(|mut response| body_of(&mut response));
         assert_eq!(outcome, Err(Error::Timeout(stage)));
@@ -288,15 +288,59 @@ fn deadlines_are_kept() {
 fn idle_connections_are_reaped_and_those_of_gone_addresses_closed() {
     let (address, _) = backend("127.0.0.1", says(OK, false));
     let upstreams = upstreams();
-    get(&upstreams.get(address)).unwrap();
+    get(&upstreams.get(&address)).unwrap();
     upstreams.reap(Instant::now());
     assert_eq!(upstreams.counters().closed.get(), 0);
     upstreams.reap(Instant::now() + Duration::from_secs(31));
     assert_eq!((upstreams.counters().closed.get(), upstreams.counters().reaped.get()), (1, 1));
 
-    let upstream = upstreams.get(address);
+    let upstream = upstreams.get(&address);
     let mut under_way = upstream.exchange(&request("GET", Framing::Nothing), None, PATIENT).unwrap();
     upstreams.retain(|_| false);
     assert_eq!(body_of(&mut under_way), Ok(b"ok".to_vec()));
     assert_eq!(upstreams.counters().closed.get(), 2);
+}
+
+fn handshake() -> RequestHead {
+    let mut head = RequestHead::default();
+    head.begin(b"GET", b"/x");
+    head.upgrade();
+    head.end(Framing::Nothing);
+    head
+}
+
+#[test]
+fn an_upgraded_connection_is_handed_out_with_what_came_after_the_head() {
+    let (address, connections) = backend("127.0.0.1", |socket, _| {
+        let mut socket = BufReader::new(socket);
+        let head = read_head(&mut socket).unwrap();
+        assert!(head.contains("\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"), "{head}");
+        let answer = b"HTTP/1.1 101 Go\r\nUpgrade: websocket\r\nConnection: upgrade\r\nX-A: b\r\n\r\nearly";
+        socket.get_mut().write_all(answer).unwrap();
+        assert_eq!(read_exactly(&mut socket, 4), b"ping");
+    });
+    let upstreams = upstreams();
+    let response = upstreams.get(&address).exchange(&handshake(), None, PATIENT).unwrap();
+    assert!(response.is_upgraded() && !response.has_body() && !response.is_released());
+    assert_eq!(response.fields().map(|(line, _)| line).collect::<Vec<_>>(), [b"X-A: b"]);
+    let mut upgraded = response.into_upgraded().unwrap();
+    assert_eq!(upgraded.unread(), b"early");
+    Transport::write(upgraded.transport(), &[IoSlice::new(b"ping")], PATIENT.between_bytes).unwrap();
+    assert_eq!(Transport::read(upgraded.transport(), &mut [0; 9], Wait::For(PATIENT.first_byte, None)).unwrap(), 0);
+    drop(upgraded);
+    // It was nobody else's.
+    assert_eq!((upstreams.counters().closed.get(), connections.load(Ordering::SeqCst)), (1, 1));
+}
+
+#[test]
+fn a_declined_upgrade_is_an_ordinary_answer() {
+    let (address, connections) = backend("127.0.0.1", says(OK, false));
+    let upstreams = upstreams();
+    for _ in 0..2 {
+        let mut response = upstreams.get(&address).exchange(&handshake(), None, PATIENT).unwrap();
+        assert!(!response.is_upgraded());
+        assert_eq!(body_of(&mut response), Ok(b"ok".to_vec()));
+        assert!(response.into_upgraded().is_none());
+    }
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
 }

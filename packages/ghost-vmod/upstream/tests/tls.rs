@@ -80,7 +80,9 @@ struct TlsConnect(Arc<ClientConfig>);
 impl Connect for TlsConnect {
     type Transport = Tls;
 
-    fn connect(&self, address: SocketAddr, patience: Duration) -> io::Result<Tls> {
+    type Destination = SocketAddr;
+
+    fn connect(&self, address: &SocketAddr, patience: Duration) -> io::Result<Tls> {
         let name = ServerName::try_from("a.test").map_err(io::Error::other)?;
         let session = ClientConnection::new(Arc::clone(&self.0), name).map_err(io::Error::other)?;
         let mut tls = Tls { session, tcp: TcpConnect.connect(address, patience)? };
@@ -129,7 +131,7 @@ fn tls_fits_behind_the_transport() {
     request.begin(b"GET", b"/");
     request.line(b"Host: a.test");
     request.end(Framing::Nothing);
-    let upstream = upstreams.get(address);
+    let upstream = upstreams.get(&address);
     let mut response = upstream.exchange(&request, None, Deadlines::default()).unwrap();
     let piece = response.next_piece().unwrap();
     assert_eq!((piece.bytes, piece.is_last), (&b"secret"[..], true));

@@ -13,7 +13,10 @@ use crate::{
     state::IS_DRAINING,
     task::Task,
     ways::fetch::handover::take_back,
+    ways::{tunnel, upgrade::Offered},
 };
+
+const BAD_GATEWAY: u16 = 502;
 
 /// Fills in an answer of ghost's own; others are left as they are, but for errors of a backend. Answers of backends that
 /// were asked directly are not for here.
@@ -95,15 +98,25 @@ pub fn deliver(context: Context) {
         return;
     };
     if let Some(task) = context.known_task() {
+        become_upgraded(context, answer, task);
         filter_by_route(&mut answer, task);
     }
     close_when_draining(answer);
 }
 
+/// Of a pass by fetch that the backend answered with 101. A 101 that came in another way means nothing.
+fn become_upgraded(context: Context, answer: Message, task: &mut Task) {
+    let upgraded = task.offered.take().and_then(Offered::take);
+    if answer.status() == 101 && !upgraded.is_some_and(|upgraded| tunnel::begin(context, upgraded)) {
+        answer.set_status(BAD_GATEWAY, b"");
+        answer.set("Connection", b"close");
+    }
+}
+
 /// The response filters of the rule that the request is for.
 pub fn filter_by_route(answer: &mut Message, task: &Task) {
-    if let Some(edit) = task.routed.as_ref().and_then(|routed| routed.rule().filters.response_headers.as_ref()) {
-        edit.apply(answer);
+    if let Some(routed) = &task.routed {
+        routed.rule().filter_answer(answer);
     }
 }
 

@@ -5,7 +5,6 @@ use std::{
     fmt::Display,
     marker::PhantomData,
     net::IpAddr,
-    os::fd::RawFd,
     ptr, slice,
 };
 
@@ -88,6 +87,19 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// Whether a fetch is for one client alone.
+    pub fn is_pass(self) -> bool {
+        unsafe {
+            let object = (*self.raw).bo.as_ref().and_then(|fetch| fetch.fetch_objcore.as_ref());
+            object.is_some_and(|object| u32::from(object.flags) & ffi::oc_flags_OC_F_PRIVATE != 0)
+        }
+    }
+
+    /// The session of the client that a fetch began for.
+    pub fn session_of_fetch(self) -> *const ffi::sess {
+        unsafe { (*self.raw).bo.as_ref().map_or(ptr::null(), |fetch| fetch.sp.cast_const()) }
+    }
+
     pub fn is_retry(self) -> bool {
         unsafe { (*self.raw).bo.as_ref().is_some_and(|fetch| fetch.retries > 0) }
     }
@@ -110,20 +122,6 @@ impl<'a> Context<'a> {
     /// Whether the client's connection is about to become a pipe: only then there are both sides.
     pub fn is_pipe(self) -> bool {
         unsafe { !(*self.raw).req.is_null() && !(*self.raw).bo.is_null() }
-    }
-
-    /// The client's connection, and what it sent after the request.
-    pub fn connection(self) -> Option<(RawFd, &'a [u8])> {
-        unsafe {
-            let request = (*self.raw).req.as_mut()?;
-            request.set_res_pipe(1);
-            let (socket, http) = (request.sp.as_ref()?.fd, request.htc.as_ref()?);
-            if http.pipeline_b.is_null() {
-                return Some((socket, &[]));
-            }
-            let bytes = usize::try_from(http.pipeline_e.offset_from(http.pipeline_b)).unwrap_or(0);
-            Some((socket, slice::from_raw_parts(http.pipeline_b.cast(), bytes)))
-        }
     }
 
     /// How long the client's connection may be idle, and a body of its pause; once, so that user VCL may change it.

@@ -41,6 +41,8 @@ pub struct Counts {
     pub without_backend: Count,
     /// Attempts whose backend had no endpoint.
     pub without_endpoint: Count,
+    /// Endpoints that failed, and another one was tried in their place.
+    pub replaced: Count,
 }
 
 pub static COUNTS: Counts = Counts {
@@ -56,6 +58,7 @@ pub static COUNTS: Counts = Counts {
     synthetic: Count::zero(),
     without_backend: Count::zero(),
     without_endpoint: Count::zero(),
+    replaced: Count::zero(),
 };
 
 pub fn count(count: &Count) {

@@ -3,16 +3,15 @@
 //! ```text
 //!  process   state::CURRENT --Plan (routing, endpoint slots)-------------------.
 //!                                                                              |
-//!  VCL       router -- Tables -- Table: Director a rule --Route{rule, pool}----+
-//!                        '------ Pool: Director an address -- upstreams        |
+//!  VCL       router -- Tables -- Table: Director a rule --Route{rule}----------+
+//!                        '------ Backends: Director an endpoint -- exchange    |
 //!                                                                              |
-//!  request   req.director_hint = Director --> bereq: pick, filter, pin in Task-'
+//!  request   req.director_hint = Director --> share, filter, reach -------------'
 //! ```
 //!
 //! Each function that VCL calls is a guarded call of one module; `context` and `message` hold what is unsafe about it.
 
 mod answer;
-mod attempt;
 mod context;
 mod count;
 mod director;
@@ -99,13 +98,13 @@ mod ghost {
     };
 
     use super::{
-        KEY, answer, attempt, called, guarded, internal, receive, router, state,
+        KEY, answer, called, guarded, internal, receive, router, state,
         subroutine::{
             BACKEND_FETCH, BACKEND_RESPONSE, DELIVER, HASH, INIT, PASS, PASS_OR_MISS, PIPE, RECV, REQUEST, SYNTH,
             SYNTH_OR_BACKEND_ERROR,
         },
         table::Tables,
-        ways::{direct, fetch::handover},
+        ways::{direct, fetch, upgrade},
     };
 
     /// The delivery processor of direct passes comes and goes with the VCL.
@@ -148,11 +147,6 @@ mod ghost {
             called(ctx, (RECV, "decide"), 503, |context| receive::decide(&self.tables, context)).into()
         }
 
-        /// Whether the request is a WebSocket's handshake.
-        pub fn is_upgrade(&self, ctx: &mut Ctx) -> bool {
-            called(ctx, (RECV, "is_upgrade"), false, receive::is_upgrade)
-        }
-
         /// vcl_hash: socket, route, host and target, each with its length; nothing for what is not looked up.
         pub unsafe fn key(&self, ctx: &mut Ctx) -> VCL_STRING {
             called(ctx, (HASH, "key"), VCL_STRING(ptr::null()), |context| {
@@ -164,9 +158,15 @@ mod ghost {
             })
         }
 
-        /// vcl_pipe: picks an endpoint and filters the request. Returns a status to answer with, or 0.
+        /// vcl_pass, first: whoever asks the backend asks for the WebSocket that the client asks for.
+        pub fn upgrade(&self, ctx: &mut Ctx) {
+            called(ctx, (PASS, "upgrade"), (), upgrade::begin);
+        }
+
+        /// vcl_pipe, where only user VCL leads: asks the backend as `ask` does. Returns the status to answer with, or 0 where
+        /// the backend is the user's own.
         pub fn pipe(&self, ctx: &mut Ctx) -> i64 {
-            called(ctx, (PIPE, "pipe"), 503, attempt::pipe).into()
+            called(ctx, (PIPE, "pipe"), 503, direct::pipe).into()
         }
 
         /// vcl_init: says that this VCL asks backends directly.
@@ -189,17 +189,17 @@ mod ghost {
         /// vcl_pass and vcl_miss, right before Varnish fetches: its thread need not wake this one before the answer.
         /// Returns a status to answer with, or 0.
         pub fn lend(&self, ctx: &mut Ctx) -> i64 {
-            called(ctx, (PASS_OR_MISS, "lend"), 503, |context| handover::lend(&self.tables, context)).into()
+            called(ctx, (PASS_OR_MISS, "lend"), 503, |context| fetch::handover::lend(&self.tables, context)).into()
         }
 
-        /// vcl_backend_fetch, every attempt: as `pipe`.
+        /// vcl_backend_fetch, every attempt: chooses the share, applies the request filters. Returns a status to answer with, or 0.
         pub fn fetch(&self, ctx: &mut Ctx) -> i64 {
-            called(ctx, (BACKEND_FETCH, "fetch"), 503, attempt::fetch).into()
+            called(ctx, (BACKEND_FETCH, "fetch"), 503, fetch::attempt::fetch).into()
         }
 
         /// vcl_backend_response: the response filters of the backend that was picked.
         pub fn response(&self, ctx: &mut Ctx) {
-            called(ctx, (BACKEND_RESPONSE, "response"), (), attempt::response);
+            called(ctx, (BACKEND_RESPONSE, "response"), (), fetch::attempt::response);
         }
 
         /// vcl_deliver: the response filters of the route.

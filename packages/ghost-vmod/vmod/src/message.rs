@@ -7,7 +7,7 @@ use std::{
 };
 
 use ghost_core::{
-    filter::{EditFields, Field},
+    filter::{EditFields, EditRequest, Field},
     forwarded::EditForwarded,
     header_name::{HeaderName, fits},
     request::Fields,
@@ -223,6 +223,20 @@ impl EditFields for Message<'_> {
 
     fn add(&mut self, field: &Field) {
         self.append_parts(&[&field.line()[..field.line().len() - 1]]);
+    }
+}
+
+impl EditRequest for Message<'_> {
+    fn has(&self, field: &Field) -> bool {
+        self.value(field.name()) == Some(field.value())
+    }
+
+    fn target(&self) -> &[u8] {
+        self.url()
+    }
+
+    fn set_target(&mut self, target: Vec<u8>) {
+        self.set_url(&target);
     }
 }
 

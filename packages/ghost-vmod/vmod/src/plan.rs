@@ -1,12 +1,16 @@
 //! A compiled routing and the endpoints of its services, which are swapped while it serves.
 
 use arc_swap::ArcSwap;
+use foldhash::fast::RandomState;
 use ghost_core::{
     Routing, ServiceId, Unusable,
-    endpoint::{EndpointSet, Endpoints},
+    endpoint::{Destination, EndpointSet, Endpoints},
     wire,
 };
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 pub struct Plan {
     pub routing: Routing,
@@ -18,7 +22,7 @@ pub struct Plan {
 pub type Wired = HashMap<String, Vec<wire::Endpoint>>;
 
 impl Plan {
-    /// Endpoints that `before` has too keep their count of requests in flight.
+    /// Endpoints that `before` has too keep what is known of them: requests in flight, and failures.
     pub fn new(routing: Routing, wired: &Wired, before: Option<&Self>) -> (Self, Vec<Unusable>) {
         let (sets, unusable) = sets(&routing, wired, before);
         let slots = sets.into_iter().map(ArcSwap::from_pointee).collect();
@@ -37,7 +41,14 @@ impl Plan {
         self.slots[service.0 as usize].load()
     }
 
-    pub fn all_endpoints(&self) -> impl Iterator<Item = arc_swap::Guard<Arc<EndpointSet>>> {
+    pub fn destinations(&self) -> HashSet<Destination, RandomState> {
+        let of_set = |set: arc_swap::Guard<Arc<EndpointSet>>| {
+            set.iter().map(|endpoint| endpoint.destination).collect::<Vec<_>>()
+        };
+        self.all_endpoints().flat_map(of_set).collect()
+    }
+
+    fn all_endpoints(&self) -> impl Iterator<Item = arc_swap::Guard<Arc<EndpointSet>>> {
         self.slots.iter().map(ArcSwap::load)
     }
 }

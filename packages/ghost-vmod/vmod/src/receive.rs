@@ -194,25 +194,6 @@ pub fn split(url: &[u8]) -> (&[u8], Option<&[u8]>) {
     (&url[..cut], url.get(cut + 1..))
 }
 
-/// Whether the request wants to become a WebSocket: those are piped, nothing else is.
-pub fn is_upgrade(context: Context) -> bool {
-    let Some(request) = context.request() else {
-        return false;
-    };
-    let has = |name: &[u8], token: &[u8]| {
-        let listed =
-            |value: &[u8]| value.split(|byte| *byte == b',').any(|part| part.trim_ascii().eq_ignore_ascii_case(token));
-        request.values(name).any(listed)
-    };
-    request.method() == b"GET"
-        && request.is_http_1_1()
-        && context.is_top()
-        && has(b"upgrade", b"websocket")
-        && has(b"connection", b"upgrade")
-        && request.value(b"content-length").is_none_or(|length| length == b"0")
-        && request.value(b"transfer-encoding").is_none()
-}
-
 /// The status of ghost's own answer.
 pub fn answer(context: Context) -> u16 {
     context.known_task().map_or(0, |task| task.answer)

@@ -16,14 +16,14 @@ use crate::{
     panic_if_asked,
     task::Routed,
     varnish_abi::NONE,
-    ways::fetch::Pool,
+    ways::fetch::Backends,
 };
 
 /// What a director stands for.
 pub struct Route {
     /// None: there is no route.
     pub routed: Option<Routed>,
-    pub pool: Arc<Pool>,
+    pub backends: Arc<Backends>,
 }
 
 impl Route {
@@ -45,15 +45,15 @@ impl Route {
 
 static METHODS: Methods<Route> = Methods::new(c"ghost", vdi_methods { resolve: Some(resolve), ..NO_METHODS });
 
-/// The backend that `fetch` or `pipe` picked. Without one, since user VCL rolled the task back, nothing is fetched:
-/// what would be sent has lost its filters.
+/// The one that makes the exchange, where `fetch` has filtered the request. Where it has not, since user VCL rolled the
+/// task back, nothing is fetched: what would be sent has lost its filters.
 unsafe extern "C" fn resolve(ctx: *const vrt_ctx, director: VCL_BACKEND) -> VCL_BACKEND {
-    let picked = catch_unwind(AssertUnwindSafe(|| {
+    let exchange = catch_unwind(AssertUnwindSafe(|| {
         // SAFETY: Varnish calls us with a live context and a director of ours.
         let (context, route) = unsafe { (Context::new(ctx), Route::of(director.0)?) };
         panic_if_asked(context, "resolve");
-        let picked = context.known_task()?.picked.as_ref()?;
-        Some(if context.is_pipe() { route.pool.tunnel() } else { picked.backend.raw() })
+        context.known_task()?.sending.as_ref()?;
+        (!context.is_pipe()).then(|| route.backends.exchange())
     }));
-    picked.ok().flatten().unwrap_or(NONE)
+    exchange.ok().flatten().unwrap_or(NONE)
 }

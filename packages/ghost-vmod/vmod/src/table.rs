@@ -1,7 +1,6 @@
 //! The directors of one VCL for the configuration that it has seen last.
 
 use std::{
-    collections::HashSet,
     ffi::CString,
     sync::{
         Arc, Mutex, PoisonError, TryLockError,
@@ -13,7 +12,8 @@ use arc_swap::{ArcSwap, Guard};
 use ghost_core::RuleId;
 
 use crate::{
-    context::Context, director::Director, graveyard, plan::Plan, route::Route, state, task::Routed, ways::fetch::Pool,
+    context::Context, director::Director, graveyard, plan::Plan, route::Route, state, task::Routed,
+    ways::fetch::Backends,
 };
 
 /// A plan with a director for each of its rules.
@@ -30,13 +30,13 @@ impl Table {
     }
 
     /// None while the VCL cools down.
-    fn new(context: Context, plan: Arc<Plan>, pool: &Arc<Pool>) -> Option<Self> {
+    fn new(context: Context, plan: Arc<Plan>, backends: &Arc<Backends>) -> Option<Self> {
         let mut directors = Vec::with_capacity(plan.routing.rules().len());
         for (id, rule) in (0..).map(RuleId).zip(plan.routing.rules()) {
             let route = String::from_utf8_lossy(rule.header.value());
             let name = CString::new(format!("{route}.{}", rule.index)).unwrap_or_default();
             let routed = Some(Routed { plan: Arc::clone(&plan), id });
-            directors.push(Route { routed, pool: Arc::clone(pool) }.director(context.raw(), &name)?);
+            directors.push(Route { routed, backends: Arc::clone(backends) }.director(context.raw(), &name)?);
         }
         Some(Self { plan: Some(plan), directors })
     }
@@ -49,7 +49,7 @@ pub struct Tables {
     seen: AtomicU64,
     /// Held by the one who makes the next table.
     turn: Mutex<()>,
-    pool: Arc<Pool>,
+    backends: Arc<Backends>,
     /// For requests that have no route, so that they reach no backend whatever user VCL returns.
     nowhere: Director,
 }
@@ -57,9 +57,10 @@ pub struct Tables {
 impl Tables {
     /// None when Varnish gives no director.
     pub fn new(context: Context) -> Option<Self> {
-        let pool = Arc::new(Pool::new(context.raw())?);
-        let nowhere = Route { routed: None, pool: Arc::clone(&pool) }.director(context.raw(), c"nowhere")?;
-        let tables = Self { table: ArcSwap::default(), seen: AtomicU64::new(0), turn: Mutex::default(), pool, nowhere };
+        let backends = Arc::new(Backends::new(context.raw())?);
+        let nowhere = Route { routed: None, backends: Arc::clone(&backends) }.director(context.raw(), c"nowhere")?;
+        let tables =
+            Self { table: ArcSwap::default(), seen: AtomicU64::new(0), turn: Mutex::default(), backends, nowhere };
         tables.follow(context);
         Some(tables)
     }
@@ -98,19 +99,14 @@ impl Tables {
         let plan = state::plan();
         if plan.as_ref().map(Arc::as_ptr) != self.table.load().plan.as_ref().map(Arc::as_ptr) {
             let table =
-                plan.clone().map_or_else(|| Some(Table::default()), |plan| Table::new(context, plan, &self.pool));
+                plan.clone().map_or_else(|| Some(Table::default()), |plan| Table::new(context, plan, &self.backends));
             // A VCL that cools down keeps its table for the requests that are still with it.
             let Some(table) = table else {
                 return context.log("no directors: the VCL cools down");
             };
             graveyard::bury(self.table.swap(Arc::new(table)));
         }
-        let addresses = |plan: &Arc<Plan>| -> HashSet<_, _> {
-            plan.all_endpoints()
-                .flat_map(|set| set.iter().map(|endpoint| endpoint.address).collect::<Vec<_>>())
-                .collect()
-        };
-        self.pool.retain(|| plan.as_ref().map(addresses).unwrap_or_default());
+        self.backends.retain(|| plan.as_ref().map(|plan| plan.destinations()).unwrap_or_default());
         self.seen.store(version, Ordering::Release);
     }
 }

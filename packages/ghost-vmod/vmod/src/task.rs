@@ -7,10 +7,17 @@ use std::{
     sync::Arc,
 };
 
-use ghost_core::{Rule, RuleId, endpoint::InFlight};
+use ghost_core::{Rule, RuleId, attempt::Share, endpoint::Picked};
+use ghost_upstream::{Tcp, Upgraded};
 use varnish::ffi::{self, vrt_ctx};
 
-use crate::{director::Director, plan::Plan, ways::direct::Reply};
+use crate::{
+    plan::Plan,
+    ways::{
+        direct::Reply,
+        upgrade::{Offer, Offered},
+    },
+};
 
 /// Lives in the task's workspace and is dropped with the task.
 #[derive(Default)]
@@ -21,10 +28,16 @@ pub struct Task {
     pub decided: Option<u32>,
     /// The rule that the request is for.
     pub routed: Option<Routed>,
-    /// Where this attempt goes.
-    pub picked: Option<Picked>,
+    /// What this attempt of a fetch sends.
+    pub sending: Option<Sending>,
     /// What the backend of a direct pass answers.
     pub reply: Option<Reply>,
+    /// Of a client's request: that its fetch may become a WebSocket.
+    pub offered: Option<Offered>,
+    /// The same, of the fetch.
+    pub offer: Option<Arc<Offer>>,
+    /// The WebSocket that follows the head of this answer.
+    pub tunnel: Option<Upgraded<Tcp>>,
     /// Of a fetch: the client whose own request it is for.
     pub asker: Option<Asker>,
     /// The body of an internal answer.
@@ -50,14 +63,13 @@ impl Routed {
     }
 }
 
-/// The backend of a rule and the endpoint of an attempt; both stay until the fetch is over.
-pub struct Picked {
-    /// The backend's place in the rule.
-    pub place: usize,
-    pub backend: Arc<Director>,
-    pub in_flight: InFlight,
+/// A backend request that the filters have changed.
+pub struct Sending {
+    pub share: Share,
     /// The target that the filters made, to tell whether user VCL changed it since.
     pub url: *const u8,
+    /// The endpoint that answered, until the fetch is over.
+    pub picked: Option<Picked>,
 }
 
 struct Methods(ffi::vmod_priv_methods);

@@ -1,10 +1,37 @@
 //! What varnishd exports and the `varnish` crate does not declare.
 
-use std::ffi::{c_int, c_void};
+use std::ffi::{c_char, c_int, c_uint, c_void};
 
 use varnish::ffi::{VCL_BACKEND, VCL_DURATION, VCL_STRING, req, vrt_ctx};
 
+/// How a request is talked about with its client: struct transport of Varnish 7.7.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct Transport {
+    magic: c_uint,
+    number: u16,
+    proto_ident: *const c_char,
+    name: *const c_char,
+    new_session: *const c_void,
+    unwait: *const c_void,
+    req_fail: *const c_void,
+    req_body: *const c_void,
+    pub deliver: Option<unsafe extern "C" fn(*mut req, c_int) -> c_uint>,
+    sess_panic: *const c_void,
+    req_panic: *const c_void,
+    reembark: *const c_void,
+    poll: *const c_void,
+    minimal_response: *const c_void,
+    /// Its place in Varnish's list, which a copy has not.
+    list: [*const c_void; 2],
+}
+
+// SAFETY: nobody writes to it once it is made; the pointers in it are to functions and static texts.
+unsafe impl Send for Transport {}
+unsafe impl Sync for Transport {}
+
 unsafe extern "C" {
+    pub static HTTP1_transport: Transport;
     pub fn VRT_l_req_backend_hint(ctx: *const vrt_ctx, backend: VCL_BACKEND);
     /// Of the context's fetch, in seconds: what VCL says, else varnishd's parameter.
     pub fn VRT_r_bereq_connect_timeout(ctx: *const vrt_ctx) -> VCL_DURATION;

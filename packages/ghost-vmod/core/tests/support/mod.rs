@@ -5,12 +5,15 @@
 use std::{
     collections::HashMap,
     net::{Ipv4Addr, SocketAddr},
+    time::Duration,
 };
 
 use ghost_core::{
     Action, Compiler, Connection, Document, Routing, Rule, RuleId, Verdict,
+    attempt::Tries,
+    backoff::Moment,
     endpoint::{EndpointSet, Endpoints},
-    filter::{EditFields, Field, Filters},
+    filter::{EditFields, EditRequest, Field},
     forwarded::{self, EditForwarded, Peer},
     normalise,
     request::{Fields, Request},
@@ -133,7 +136,7 @@ impl Gateway {
         let location = redirect.location(self.routing.socket(sent.socket.as_bytes()).unwrap(), request);
         let location = String::from_utf8(location).unwrap();
         let mut headers = Headers(vec![("Location".into(), location)]);
-        edit_response(&rule.filters, &mut headers);
+        rule.filter_answer(&mut headers);
         Outcome { status, headers, seen: None }
     }
 
@@ -141,41 +144,60 @@ impl Gateway {
         let (weighted, chosen) = (self.random(), self.random());
         let rule = self.routing.rule(id);
         let Action::Forward(forward) = &rule.action else { unreachable!("the verdict says so") };
-        let backend = &forward.backends[forward.weights.pick(weighted).ok_or(500_u16)?];
-        let service = &self.routing.services()[backend.service.ok_or(500_u16)?.0 as usize];
-        let endpoint = self.endpoints.get(&**service).and_then(|set| set.pick(chosen)).ok_or(503_u16)?;
-        let (headers, target) = asked(rule, &backend.filters, sent, target, &self.routing);
+        let share = forward.share(weighted).ok_or(500_u16)?;
+        let service = &self.routing.services()[share.service.0 as usize];
+        let tries = Tries::new(Duration::from_secs(1), true, Moment(0));
+        let endpoints = self.endpoints.get(&**service).ok_or(503_u16)?;
+        let (picked, _) = tries.next(endpoints, Moment(0), chosen).ok_or(503_u16)?;
+        let (headers, target) = asked(rule, share.place, sent, target, &self.routing);
         let echo = |name: &str| (format!("x-echo-{name}"), "echo".to_owned());
         let mut answered = Headers(vec![echo("remove"), echo("set"), echo("add")]);
-        edit_response(&backend.filters, &mut answered);
-        edit_response(&rule.filters, &mut answered);
+        rule.filter_answer_of(share.place, &mut answered);
+        rule.filter_answer(&mut answered);
         let service = service.rsplit_once(':').unwrap().0.to_owned();
-        let seen = Seen { service, endpoint: endpoint.address, target, headers };
+        let seen = Seen { service, endpoint: picked.endpoint().destination.address, target, headers };
         Ok(Outcome { status: 200, headers: answered, seen: Some(seen) })
     }
 }
 
-fn edit_response(filters: &Filters, headers: &mut Headers) {
-    if let Some(edit) = &filters.response_headers {
-        edit.apply(headers);
+/// What a backend gets.
+struct Asked {
+    headers: Headers,
+    target: String,
+}
+
+impl EditFields for Asked {
+    fn remove(&mut self, name: &[u8]) {
+        self.headers.remove(name);
+    }
+
+    fn add(&mut self, field: &Field) {
+        self.headers.add(field);
     }
 }
 
-/// What the backend is asked: the rule's filters, then the backend's.
-fn asked(rule: &Rule, backend: &Filters, sent: &Sent, target: &[u8], routing: &Routing) -> (Headers, String) {
+impl EditRequest for Asked {
+    fn has(&self, field: &Field) -> bool {
+        self.headers.first(&field.name().to_ascii_lowercase()) == Some(field.value())
+    }
+
+    fn target(&self) -> &[u8] {
+        self.target.as_bytes()
+    }
+
+    fn set_target(&mut self, target: Vec<u8>) {
+        self.target = String::from_utf8(target).unwrap();
+    }
+}
+
+fn asked(rule: &Rule, place: usize, sent: &Sent, target: &[u8], routing: &Routing) -> (Headers, String) {
     let mut headers = sent.headers.clone();
     let socket = routing.socket(sent.socket.as_bytes()).unwrap();
     let is_trusted = routing.trusted.contain(Ipv4Addr::LOCALHOST.into());
     let peer = Peer { address: b"127.0.0.1", is_trusted, is_https: socket.is_https, is_appended: false };
     forwarded::set(&mut headers, peer, sent.headers.first(b"host"));
     headers.add(&socket.header);
-    headers.add(&rule.header);
-    let mut target = target.to_vec();
-    for filters in [&rule.filters, backend] {
-        filters.apply_to_request(&mut headers);
-        if let Some(rewrite) = filters.path_rewrite() {
-            target = rewrite.apply_to_target(&target);
-        }
-    }
-    (headers, String::from_utf8(target).unwrap())
+    let mut asked = Asked { headers, target: String::from_utf8(target.to_vec()).unwrap() };
+    rule.filter_request(place, &mut asked);
+    (asked.headers, asked.target)
 }

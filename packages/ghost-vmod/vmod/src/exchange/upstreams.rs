@@ -1,22 +1,21 @@
 //! The connections of this process to all endpoints, shared by all VCLs and threads.
 
 use std::{
-    collections::{BTreeMap, HashSet},
-    net::SocketAddr,
+    collections::BTreeMap,
     sync::{Arc, LazyLock},
     thread,
     time::{Duration, Instant},
 };
 
-use foldhash::fast::RandomState;
-use ghost_upstream::{PoolLimits, TcpConnect, Upstream, Upstreams};
+use ghost_core::endpoint::Destination;
+use ghost_upstream::{PoolLimits, Upstream, Upstreams};
 
-use crate::plan::Plan;
+use crate::{exchange::Connector, plan::Plan};
 
 /// How often idle connections are looked through.
 const REAP: Duration = Duration::from_secs(2);
 
-static UPSTREAMS: LazyLock<Upstreams<TcpConnect>> = LazyLock::new(|| {
+static UPSTREAMS: LazyLock<Upstreams<Connector>> = LazyLock::new(|| {
     // Without the thread they are reaped when they are wanted.
     _ = thread::Builder::new().name("ghost-reaper".into()).spawn(|| {
         loop {
@@ -24,11 +23,11 @@ static UPSTREAMS: LazyLock<Upstreams<TcpConnect>> = LazyLock::new(|| {
             UPSTREAMS.reap(Instant::now());
         }
     });
-    Upstreams::new(TcpConnect, PoolLimits::default())
+    Upstreams::new(Connector, PoolLimits::default())
 });
 
-pub fn of(address: SocketAddr) -> Arc<Upstream<TcpConnect>> {
-    UPSTREAMS.get(address)
+pub fn of(destination: Destination) -> Arc<Upstream<Connector>> {
+    UPSTREAMS.get(&destination)
 }
 
 /// Names and values, since the process began.
@@ -36,9 +35,8 @@ pub fn counters() -> BTreeMap<&'static str, u64> {
     UPSTREAMS.counters().all().into()
 }
 
-/// Lets go of addresses that are no longer endpoints of the plan.
+/// Lets go of destinations that are no longer endpoints of the plan.
 pub fn forget_others(plan: &Plan) {
-    let listed: HashSet<SocketAddr, RandomState> =
-        plan.all_endpoints().flat_map(|set| set.iter().map(|endpoint| endpoint.address).collect::<Vec<_>>()).collect();
-    UPSTREAMS.retain(|address| listed.contains(&address));
+    let listed = plan.destinations();
+    UPSTREAMS.retain(|destination| listed.contains(destination));
 }

@@ -3,3 +3,4 @@
 pub mod direct;
 pub mod fetch;
 pub mod tunnel;
+pub mod upgrade;

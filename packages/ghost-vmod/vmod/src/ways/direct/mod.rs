@@ -15,17 +15,17 @@ mod outgoing;
 mod relay;
 mod stream;
 
-use ghost_core::endpoint::InFlight;
-use ghost_upstream::{Response, TcpConnect, with_request_head};
+use ghost_core::endpoint::{Endpoint, Picked};
+use ghost_upstream::{Client, Error, Tcp, Watch, with_request_head};
 
 use crate::{
-    attempt,
     context::Context,
     count::{COUNTS, count},
-    exchange::{timeouts, upstreams, waiting::Waiting},
+    exchange::{Forwarded, Party, Reached, Response, forward, reach, timeouts, waiting::Waiting},
     panic_if_asked,
     route::Route,
     task::Task,
+    ways::upgrade,
 };
 use client_body::ClientBody;
 use outgoing::Outgoing;
@@ -38,14 +38,14 @@ const UNAVAILABLE: u16 = 503;
 
 /// An answer that a backend has begun to give.
 pub struct Reply {
-    /// None when its body was passed on, or broke.
-    response: Option<Response<TcpConnect>>,
+    /// None when its body was passed on, or broke, or it became something else.
+    response: Option<Response>,
     /// The backend's place in the rule.
     place: usize,
     /// Whom it is for.
     client: Waiting,
     /// Until the task is over.
-    _in_flight: InFlight,
+    _picked: Picked,
 }
 
 /// vcl_pass: returns the status to answer with; 0 where Varnish's own fetch has to do it.
@@ -53,15 +53,33 @@ pub fn ask(context: Context) -> u16 {
     let Some((route, body)) = askable(context) else {
         return 0;
     };
+    answered(context, route, body)
+}
+
+/// vcl_pipe, where only user VCL leads: Varnish would pass blindly on what the two say, so the request is asked as any
+/// other. Returns the status to answer with; 0 where the user chose a backend of its own.
+pub fn pipe(context: Context) -> u16 {
+    if context.hinted_route().is_none() {
+        return 0;
+    }
+    upgrade::begin(context);
+    match askable(context) {
+        Some((route, body)) => answered(context, route, body),
+        None => UNAVAILABLE,
+    }
+}
+
+fn answered(context: Context, route: &Route, body: ClientBody) -> u16 {
     let Some(task) = context.task() else {
         return UNAVAILABLE;
     };
     task.routed.clone_from(&route.routed);
     // What a panic leaves behind.
     (task.answer, task.reply) = (UNAVAILABLE, None);
+    let asks_for_upgrade = task.offered.take().is_some();
     panic_if_asked(context, "direct");
-    let (status, reply) = match attempt::forward(route) {
-        Ok(forward) => exchange(context, &forward, body),
+    let (status, reply) = match forward(route) {
+        Ok(forwarded) => exchange(context, &forwarded, body, asks_for_upgrade),
         Err(status) => (status, None),
     };
     if let Some(task) = context.known_task() {
@@ -78,43 +96,63 @@ fn askable(context: Context<'_>) -> Option<(&Route, ClientBody<'_>)> {
     Some((context.hinted_route()?, context.client_body()?))
 }
 
-fn exchange(context: Context, forward: &attempt::Forwarded, mut body: ClientBody) -> (u16, Option<Reply>) {
-    let (place, in_flight) = match attempt::choose(forward) {
-        Ok((place, endpoint)) => (place, InFlight::new(endpoint)),
-        Err(status) => return (status, None),
-    };
+fn exchange(
+    context: Context,
+    forwarded: &Forwarded,
+    mut body: ClientBody,
+    asks_for_upgrade: bool,
+) -> (u16, Option<Reply>) {
     let Some(request) = context.request() else {
         return (UNAVAILABLE, None);
     };
     // SAFETY: this is the thread of the client's request, which has its connection until the task is over.
-    let Some(mut client) = (unsafe { Waiting::of(context.session(), request.is_http_1_1()) }) else {
+    let Some(client) = (unsafe { Waiting::of(context.session(), request.is_http_1_1()) }) else {
         return (UNAVAILABLE, None);
     };
     let mut outgoing = Outgoing::new(request, body.framing(request));
-    outgoing.filter(forward, place);
-    context.log_endpoint(in_flight.name());
+    forwarded.rule().filter_request(forwarded.share.place, &mut outgoing);
     count(&COUNTS.direct);
+    let mut asking = Asking { context, client };
     let outcome = with_request_head(|head| {
-        outgoing.write(context.transaction(), head);
-        let (upstream, deadlines) = (upstreams::of(in_flight.address()), timeouts::of_parameters());
-        upstream.exchange_watched(head, body.upload(), deadlines, &mut client)
+        outgoing.write(context.transaction(), asks_for_upgrade, head);
+        reach(forwarded, head, body.upload(), timeouts::of_parameters(), &mut asking)
     });
     context.timestamp("Fetch");
     match outcome {
-        Ok(response) => {
-            let status = response.status();
-            (status, Some(Reply { response: Some(response), place, client, _in_flight: in_flight }))
+        Ok(Reached { response, picked }) => {
+            let (status, place) = (response.status(), forwarded.share.place);
+            (status, Some(Reply { response: Some(response), place, client: asking.client, _picked: picked }))
         }
-        Err(error) => {
-            context.log_fetch_error(&error);
-            (error.status(), None)
-        }
+        Err(error) => (error.map_or(UNAVAILABLE, Error::status), None),
+    }
+}
+
+/// A client's thread that asks a backend.
+struct Asking<'a> {
+    context: Context<'a>,
+    client: Waiting,
+}
+
+impl Watch<Tcp> for Asking<'_> {
+    fn client(&self) -> Option<&dyn Client> {
+        Some(&self.client)
+    }
+}
+
+impl Party for Asking<'_> {
+    fn tries(&mut self, endpoint: &Endpoint) -> bool {
+        self.context.log_endpoint(endpoint.name());
+        true
+    }
+
+    fn missed(&mut self, error: Error) {
+        self.context.log_fetch_error(&error);
     }
 }
 
 impl Task {
     /// What a backend has begun to answer, for those who pass it on.
-    fn response(&mut self) -> Option<&mut Response<TcpConnect>> {
+    fn response(&mut self) -> Option<&mut Response> {
         self.reply.as_mut()?.response.as_mut()
     }
 }

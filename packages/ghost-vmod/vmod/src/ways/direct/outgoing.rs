@@ -2,13 +2,10 @@
 
 use std::borrow::Cow;
 
-use ghost_core::filter::{EditFields, Field, Filters};
+use ghost_core::filter::{EditFields, EditRequest, Field};
 use ghost_upstream::{Framing, RequestHead};
 
-use crate::{
-    attempt::Forwarded,
-    message::{Message, value_of},
-};
+use crate::message::{Message, value_of};
 
 pub struct Outgoing<'a> {
     method: &'a [u8],
@@ -25,33 +22,31 @@ impl<'a> Outgoing<'a> {
         Self { method: request.method(), target: Cow::Borrowed(request.url()), lines, framing }
     }
 
-    /// The filters of the rule, then those of the backend.
-    pub fn filter(&mut self, forward: &Forwarded, place: usize) {
-        // Only user VCL that rolls the request back brings a client's own field here.
-        let header = &forward.rule().header;
-        if !self.lines.iter().any(|line| value_of(line, b"x-gateway-route") == Some(header.value())) {
-            self.remove(header.name());
-            self.add(header);
-        }
-        self.apply(&forward.rule().filters);
-        self.apply(&forward.to.backends[place].filters);
-    }
-
-    fn apply(&mut self, filters: &Filters) {
-        filters.apply_to_request(self);
-        if let Some(rewrite) = filters.path_rewrite() {
-            self.target = Cow::Owned(rewrite.apply_to_target(&self.target));
-        }
-    }
-
     /// `transaction` is the number that Varnish's log knows the request by.
-    pub fn write(&self, transaction: u64, head: &mut RequestHead) {
+    pub fn write(&self, transaction: u64, asks_for_upgrade: bool, head: &mut RequestHead) {
         head.begin(self.method, &self.target);
         for line in &self.lines {
             head.line(line);
         }
         head.line(["X-Varnish: ", itoa::Buffer::new().format(transaction)].concat().as_bytes());
+        if asks_for_upgrade {
+            head.upgrade();
+        }
         head.end(self.framing);
+    }
+}
+
+impl EditRequest for Outgoing<'_> {
+    fn has(&self, field: &Field) -> bool {
+        self.lines.iter().any(|line| value_of(line, field.name()) == Some(field.value()))
+    }
+
+    fn target(&self) -> &[u8] {
+        &self.target
+    }
+
+    fn set_target(&mut self, target: Vec<u8>) {
+        self.target = Cow::Owned(target);
     }
 }
 

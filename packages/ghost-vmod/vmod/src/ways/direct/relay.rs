@@ -3,13 +3,16 @@
 use ghost_core::filter::EditFields;
 
 use crate::{
-    answer::{close_when_draining, filter_by_route, synth},
-    attempt,
+    answer::{close_when_draining, filter_by_route},
     context::Context,
+    exchange::Response,
     message::Message,
     panic_if_asked,
     task::Task,
-    ways::direct::{UNAVAILABLE, stream},
+    ways::{
+        direct::{UNAVAILABLE, stream},
+        tunnel,
+    },
 };
 
 /// Whether this is the answer of a backend that was asked directly: then the rest of vcl_synth must not run.
@@ -21,23 +24,36 @@ pub fn relay(context: Context) -> bool {
         return false;
     }
     panic_if_asked(context, "relay");
-    let place = task.reply.as_ref().map(|reply| reply.place);
-    if let (Some(routed), Some(place)) = (&task.routed, place) {
-        attempt::filter_by_backend(&mut answer, routed, place);
+    if let (Some(routed), Some(reply)) = (&task.routed, &task.reply) {
+        routed.rule().filter_answer_of(reply.place, &mut answer);
     }
     filter_by_route(&mut answer, task);
     close_when_draining(answer);
-    stream::begin(context);
+    if task.response().is_some_and(|response| response.is_upgraded()) {
+        become_upgraded(context, answer);
+    } else {
+        stream::begin(context);
+    }
     true
 }
 
-/// What is left of an answer that could not be relayed: ghost's own in its place. Returns false, as for others of ghost's.
+/// The head is all of this answer; the connection follows it.
+fn become_upgraded(context: Context, answer: Message) {
+    let response = context.known_task().and_then(|task| task.reply.as_mut()?.response.take());
+    let upgraded = response.and_then(Response::into_upgraded);
+    if !upgraded.is_some_and(|upgraded| tunnel::begin(context, upgraded)) {
+        answer.set_status(UNAVAILABLE, b"");
+        answer.set("Connection", b"close");
+    }
+}
+
+/// What is left of an answer that could not be relayed becomes one of ghost's own, which the rest of vcl_synth fills in:
+/// so it returns false, as for others of ghost's.
 pub fn give_up(context: Context) -> bool {
     if let (Some(answer), Some(task)) = (context.response(), context.known_task()) {
         (task.reply, task.answer) = (None, UNAVAILABLE);
         answer.clear();
         answer.set_status(UNAVAILABLE, b"");
-        synth(context);
     }
     false
 }

@@ -7,10 +7,16 @@ use std::{
     ptr,
 };
 
-use ghost_upstream::{Piece, Response, TcpConnect};
+use ghost_upstream::Piece;
 use varnish::ffi::{self, VdpAction, vdp_ctx, vrt_ctx};
 
-use crate::{context::Context, exchange::waiting::Waiting, log, task::Task, ways::direct::Reply};
+use crate::{
+    context::Context,
+    exchange::{Response, waiting::Waiting},
+    log,
+    task::Task,
+    ways::direct::Reply,
+};
 
 const FAILED: c_int = -1;
 
@@ -94,7 +100,7 @@ unsafe extern "C" fn fini(_: *mut vdp_ctx, slot: *mut *mut c_void) -> c_int {
 }
 
 /// Not 0: the client's connection breaks, as it must where the body is not whole.
-fn pass_on(delivery: Delivery, mut response: Response<TcpConnect>, client: &Waiting) -> c_int {
+fn pass_on(delivery: Delivery, mut response: Response, client: &Waiting) -> c_int {
     client.begin();
     // What the client can have already it should not wait for.
     if response.is_ready() == Ok(false) && !delivery.push(VdpAction::Flush, &[]) {

@@ -7,24 +7,27 @@ use std::{
     os::fd::RawFd,
     panic::{AssertUnwindSafe, catch_unwind},
     ptr,
+    sync::Arc,
 };
 
-use ghost_upstream::{Extent, Response, TcpConnect, with_request_head};
+use ghost_upstream::{Error, Extent, with_request_head};
 use varnish::ffi::{self, VCL_BACKEND, VslTag, vrt_ctx};
 
 use crate::{
     context::Context,
-    exchange::{timeouts, upstreams, waiting::Waiting},
+    director::Director,
+    exchange::{Forwarded, Reached, Response, reach, timeouts, waiting::Waiting},
     panic_if_asked,
     task::{Asker, Task},
     ways::fetch::{
-        Endpoint, body,
+        Named, body,
         log::{self, Log},
         upload::BackendBody,
     },
 };
 
 const FAILED: c_int = -1;
+const UNAVAILABLE: u16 = 503;
 const AHEAD_BYTES: u64 = 1 << 20;
 
 /// A fetch of Varnish's, while its thread is with us.
@@ -33,6 +36,7 @@ pub struct Fetch<'a> {
     raw: *mut ffi::busyobj,
     /// None: it is for a part of a page, or nobody knows.
     asker: Option<Asker>,
+    is_pass: bool,
     task: PhantomData<&'a ()>,
 }
 
@@ -41,8 +45,8 @@ impl Fetch<'_> {
     /// `ctx` is a context that Varnish calls a backend's method with, and its task outlives `'a`.
     unsafe fn of(ctx: *const vrt_ctx) -> Self {
         // SAFETY: as demanded.
-        let (raw, task) = unsafe { ((*ctx).bo, Task::existing(ctx)) };
-        Self { raw, asker: task.and_then(|task| task.asker), task: PhantomData }
+        let (raw, task, context) = unsafe { ((*ctx).bo, Task::existing(ctx), Context::new(ctx)) };
+        Self { raw, asker: task.and_then(|task| task.asker), is_pass: context.is_pass(), task: PhantomData }
     }
 
     pub fn raw(self) -> *mut ffi::busyobj {
@@ -77,20 +81,14 @@ impl Fetch<'_> {
         let may_be_asked = self.asker.is_some_and(|asker| asker.knows_interim_answers);
         // SAFETY: the fetch is live, and holds its session; the thread of a pass's client waits for the object, and its
         // connection stays open meanwhile.
-        if self.is_pass() { unsafe { Waiting::of((*self.raw).sp, may_be_asked) } } else { None }
-    }
-
-    fn is_pass(self) -> bool {
-        // SAFETY: the fetch is live, and holds its object.
-        let object = unsafe { (*self.raw).fetch_objcore.as_ref() };
-        object.is_some_and(|object| u32::from(object.flags) & ffi::oc_flags_OC_F_PRIVATE != 0)
+        if self.is_pass { unsafe { Waiting::of((*self.raw).sp, may_be_asked) } } else { None }
     }
 
     /// The body is read no further ahead than this of the one client that reads it meanwhile, or all of a large one would
     /// be in memory. Varnish's parameter for it would also hold what nobody reads yet: a request's body that is kept, a
     /// synthetic answer, a packed part of a page.
     fn read_little_ahead(self) {
-        if self.asker.is_some() && self.is_pass() {
+        if self.asker.is_some() && self.is_pass {
             // SAFETY: the fetch is live, and its object is under way; nobody reads of it before the answer begins.
             unsafe {
                 if let Some(under_way) = (*self.raw).fetch_objcore.as_ref().and_then(|object| object.boc.as_mut()) {
@@ -106,6 +104,12 @@ impl Fetch<'_> {
         unsafe { (*self.raw).vdp_filter_list.as_ref().is_some_and(|first| *first != 0) }
     }
 
+    /// It is from this backend now: the one that `finish` is called with, and that VCL sees as `beresp.backend`.
+    fn set_backend(self, backend: VCL_BACKEND) {
+        // SAFETY: as above; Varnish takes a reference of its own, and lets go of the one before.
+        unsafe { ffi::VRT_Assign_Backend((&raw mut (*self.raw).director_resp).cast(), backend) }
+    }
+
     /// The status that vcl_backend_error begins with.
     fn set_error(self, status: u16) {
         // SAFETY: as above.
@@ -115,7 +119,7 @@ impl Fetch<'_> {
 
 /// What a backend has begun to answer. It hangs on the fetch from `gethdrs` to `finish`.
 pub struct Answer {
-    pub response: Response<TcpConnect>,
+    pub response: Response,
     /// As the log names the connection.
     pub socket: RawFd,
 }
@@ -132,22 +136,18 @@ impl Answer {
 }
 
 /// Sends the request, and makes the answer's head the backend response. Not 0: vcl_backend_error.
-pub unsafe extern "C" fn gethdrs(ctx: *const vrt_ctx, director: VCL_BACKEND) -> c_int {
+pub unsafe extern "C" fn gethdrs(ctx: *const vrt_ctx, _: VCL_BACKEND) -> c_int {
     let outcome = catch_unwind(AssertUnwindSafe(|| {
-        // SAFETY: Varnish calls us with the live context of a fetch, and a director of ours that the fetch holds.
-        let (context, fetch, endpoint) = unsafe { (Context::new(ctx), Fetch::of(ctx), Endpoint::of(director)) };
+        // SAFETY: Varnish calls us with the live context of a fetch.
+        let (context, fetch) = unsafe { (Context::new(ctx), Fetch::of(ctx)) };
         panic_if_asked(context, "gethdrs");
-        // SAFETY: as above.
-        if unsafe { ffi::VRT_Healthy(ctx, director, ptr::null_mut()) }.0 == 0 {
-            fetch.log(VslTag::FetchError, &format!("backend {}: unhealthy", endpoint.address));
-            return None;
-        }
         if fetch.has_filters() {
             fetch.log(VslTag::FetchError, "ghost: bereq.filters are not for endpoints");
             return None;
         }
-        let answer = exchange(context, fetch, endpoint)?;
-        begin(context, fetch, endpoint, answer)
+        let (backend, answer) = exchange(context, fetch)?;
+        // SAFETY: the director is ours, and held.
+        begin(context, fetch, unsafe { Named::of(backend.raw()) }, answer)
     }));
     match outcome {
         Ok(Some(())) => 0,
@@ -160,39 +160,52 @@ pub unsafe extern "C" fn gethdrs(ctx: *const vrt_ctx, director: VCL_BACKEND) -> 
     }
 }
 
-fn exchange(context: Context, fetch: Fetch, endpoint: &Endpoint) -> Option<Answer> {
+/// Whichever endpoint answered is the fetch's backend from then on.
+fn exchange(context: Context, fetch: Fetch) -> Option<(Arc<Director>, Answer)> {
     let request = context.backend_request()?;
     // Of what VCL wanted sent something may be missing.
     if request.is_overflowed() {
         fetch.log(VslTag::FetchError, "ghost: out of workspace");
         return None;
     }
+    let route = context.route()?;
+    let sending = context.known_task()?.sending.as_ref()?;
+    let forwarded = Forwarded::of(route.routed.as_ref()?, sending.share);
+    let asks_for_upgrade = context.known_task()?.offer.is_some();
     let mut body = BackendBody::new(fetch);
     // SAFETY: the context is that of a fetch.
     let deadlines = unsafe { timeouts::of_fetch(context.raw()) };
-    let mut log = Log::new(fetch, endpoint);
+    let mut log = Log::new(context, fetch, &route.backends);
     let outcome = with_request_head(|head| {
         head.begin(request.method(), request.url());
         request.fields().for_each(|line| head.line(line));
+        if asks_for_upgrade {
+            head.upgrade();
+        }
         head.end(body.framing());
-        upstreams::of(endpoint.address).exchange_watched(head, body.upload(), deadlines, &mut log)
+        reach(&forwarded, head, body.upload(), deadlines, &mut log)
     });
     match outcome {
-        Ok(response) => Some(Answer { response, socket: log.socket() }),
+        Ok(Reached { response, picked }) => {
+            context.known_task()?.sending.as_mut()?.picked = Some(picked);
+            let answer = Answer { response, socket: log.socket() };
+            let backend = log.backend()?;
+            fetch.set_backend(backend.raw());
+            Some((backend, answer))
+        }
         Err(error) => {
-            log.give_up(error);
-            fetch.set_error(error.status());
+            fetch.set_error(error.map_or(UNAVAILABLE, Error::status));
             None
         }
     }
 }
 
 /// None when the workspace is full.
-fn begin(context: Context, fetch: Fetch, endpoint: &Endpoint, answer: Answer) -> Option<()> {
+fn begin(context: Context, fetch: Fetch, named: &Named, answer: Answer) -> Option<()> {
     let filled = fill(context, &answer.response);
     let Some(connection) = filled.and_then(|()| connection(fetch, &answer.response)) else {
         fetch.log(VslTag::FetchError, "ghost: out of workspace");
-        log::ended(fetch, endpoint, &answer, Some(c"RX_OVERFLOW"));
+        log::ended(fetch, named, &answer, Some(c"RX_OVERFLOW"));
         return None;
     };
     hang_on(fetch, connection, answer);
@@ -200,7 +213,7 @@ fn begin(context: Context, fetch: Fetch, endpoint: &Endpoint, answer: Answer) ->
 }
 
 /// The head of the answer becomes the backend response.
-fn fill(context: Context, response: &Response<TcpConnect>) -> Option<()> {
+fn fill(context: Context, response: &Response) -> Option<()> {
     let answer = context.backend_response()?;
     answer.set_protocol(if response.is_http_1_1() { c"HTTP/1.1" } else { c"HTTP/1.0" });
     answer.set_status(response.status(), response.reason());
@@ -210,7 +223,7 @@ fn fill(context: Context, response: &Response<TcpConnect>) -> Option<()> {
     }
     match (response.extent(), response.content_length()) {
         (Extent::Chunked, _) => answer.append_line(b"Transfer-Encoding: chunked"),
-        (_, Some(length)) if response.status() != 204 => {
+        (_, Some(length)) if !matches!(response.status(), 101 | 204) => {
             answer.append("Content-Length", itoa::Buffer::new().format(length).as_bytes());
         }
         _ => {}
@@ -220,9 +233,9 @@ fn fill(context: Context, response: &Response<TcpConnect>) -> Option<()> {
 
 /// A connection of Varnish's own kind to look at, and a processor that pulls the body from it. None when the workspace is
 /// full.
-fn connection(fetch: Fetch, response: &Response<TcpConnect>) -> Option<*mut ffi::http_conn> {
+fn connection(fetch: Fetch, response: &Response) -> Option<*mut ffi::http_conn> {
     let (body_status, content_length) = match response.extent() {
-        Extent::Nothing | Extent::Length(0) => (&raw const ffi::BS_NONE, 0),
+        Extent::Nothing | Extent::Upgraded | Extent::Length(0) => (&raw const ffi::BS_NONE, 0),
         Extent::Length(length) => (&raw const ffi::BS_LENGTH, isize::try_from(length).ok()?),
         Extent::Chunked => (&raw const ffi::BS_CHUNKED, -1),
         Extent::UntilClosed => (&raw const ffi::BS_EOF, -1),
@@ -270,15 +283,21 @@ fn hang_on(fetch: Fetch, connection: *mut ffi::http_conn, answer: Answer) {
 /// The fetch is over: its answer is read to the end, or not wanted any more.
 pub unsafe extern "C" fn finish(ctx: *const vrt_ctx, director: VCL_BACKEND) {
     _ = catch_unwind(AssertUnwindSafe(|| {
-        // SAFETY: Varnish calls us once after each `gethdrs` that returned 0, with the same fetch and director; `hang_on`
-        // made the connection and the box, and the processor is not called any more.
-        let (fetch, endpoint, answer, reason) = unsafe {
+        // SAFETY: Varnish calls us once after each `gethdrs` that returned 0, with the same fetch and the backend that was
+        // set then; `hang_on` made the connection and the box, and the processor is not called any more.
+        let (fetch, named, answer, reason) = unsafe {
             let fetch = Fetch::of(ctx);
             let connection = mem::replace(&mut (*fetch.raw()).htc, ptr::null_mut());
             let answer = mem::replace(&mut (*connection).priv_, ptr::null_mut());
             let reason = (*connection).doclose.as_ref().map(|reason| CStr::from_ptr(reason.name));
-            (fetch, Endpoint::of(director), Box::from_raw(answer.cast::<Answer>()), reason)
+            (fetch, Named::of(director), Box::from_raw(answer.cast::<Answer>()), reason)
         };
-        log::ended(fetch, endpoint, &answer, reason);
+        log::ended(fetch, named, &answer, reason);
+        // SAFETY: as above.
+        let task = unsafe { Task::existing(ctx) };
+        if let (Some(offer), true) = (task.and_then(|task| task.offer.take()), reason == Some(c"null")) {
+            // Before Varnish tells the client's thread that the fetch is done.
+            answer.response.into_upgraded().into_iter().for_each(|upgraded| offer.lay(upgraded));
+        }
     }));
 }

@@ -3,24 +3,32 @@
 use std::{
     ffi::CStr,
     os::fd::{AsRawFd, RawFd},
+    ptr,
+    sync::Arc,
 };
 
+use ghost_core::endpoint::Endpoint;
 use ghost_upstream::{Client, Error, Tcp, Watch};
-use varnish::ffi::VslTag;
+use varnish::ffi::{self, VslTag};
 
 use crate::{
-    exchange::waiting::Waiting,
+    context::Context,
+    director::Director,
+    exchange::{Party, waiting::Waiting},
     ways::fetch::{
-        Endpoint,
+        Backends, Named,
         gethdrs::{Answer, Fetch},
     },
 };
 
 /// An exchange that is under way.
 pub struct Log<'a> {
+    context: Context<'a>,
     fetch: Fetch<'a>,
-    endpoint: &'a Endpoint,
+    backends: &'a Backends,
     client: Option<Waiting>,
+    /// The endpoint that is tried.
+    backend: Option<Arc<Director>>,
     /// None: there is no connection.
     socket: Option<RawFd>,
     /// What failed last is said.
@@ -28,8 +36,8 @@ pub struct Log<'a> {
 }
 
 impl<'a> Log<'a> {
-    pub fn new(fetch: Fetch<'a>, endpoint: &'a Endpoint) -> Self {
-        Self { fetch, endpoint, client: fetch.client(), socket: None, told: None }
+    pub fn new(context: Context<'a>, fetch: Fetch<'a>, backends: &'a Backends) -> Self {
+        Self { context, fetch, backends, client: fetch.client(), backend: None, socket: None, told: None }
     }
 
     /// -1 where there is no connection.
@@ -37,11 +45,13 @@ impl<'a> Log<'a> {
         self.socket.unwrap_or(-1)
     }
 
-    /// The exchange failed; what `failed` was not told is told here.
-    pub fn give_up(&mut self, error: Error) {
-        if self.told != Some(error) {
-            self.tell(error);
-        }
+    pub fn backend(self) -> Option<Arc<Director>> {
+        self.backend
+    }
+
+    fn named(&self) -> Option<&Named> {
+        // SAFETY: the director is one of ours, which lives as long as this holds it.
+        self.backend.as_ref().map(|backend| unsafe { Named::of(backend.raw()) })
     }
 
     fn tell(&mut self, error: Error) {
@@ -58,9 +68,10 @@ impl Watch<Tcp> for Log<'_> {
     fn connected(&mut self, connection: &Tcp, is_reused: bool) {
         self.fetch.timestamp("Connected");
         (self.socket, self.told) = (Some(connection.as_raw_fd()), None);
-        let (endpoint, how) = (self.endpoint, if is_reused { "reuse" } else { "connect" });
-        let words = [&endpoint.name, &endpoint.end, connection.local_end(), how];
-        self.fetch.log(VslTag::BackendOpen, &record(self.socket(), &words));
+        let how = if is_reused { "reuse" } else { "connect" };
+        if let Some(Named { name, end }) = self.named() {
+            self.fetch.log(VslTag::BackendOpen, &record(self.socket(), &[name, end, connection.local_end(), how]));
+        }
     }
 
     fn sent(&mut self, head_bytes: usize, body_bytes: u64) {
@@ -73,21 +84,46 @@ impl Watch<Tcp> for Log<'_> {
 
     fn failed(&mut self, error: Error) {
         self.tell(error);
-        closed(self.fetch, self.endpoint, self.socket(), reason(error));
+        if let Some(named) = self.named() {
+            closed(self.fetch, named, self.socket(), reason(error));
+        }
+    }
+}
+
+impl Party for Log<'_> {
+    /// An endpoint that was set sick at the command line gets nothing.
+    fn tries(&mut self, endpoint: &Endpoint) -> bool {
+        let Some(backend) = self.backends.get(self.context.raw(), endpoint.destination) else {
+            return false;
+        };
+        // SAFETY: the context is live, and the director held.
+        let is_healthy = unsafe { ffi::VRT_Healthy(self.context.raw(), backend.raw(), ptr::null_mut()) }.0 != 0;
+        if !is_healthy {
+            self.fetch.log(VslTag::FetchError, &format!("backend {}: unhealthy", endpoint.name()));
+        }
+        (self.backend, self.told) = (Some(backend), None);
+        is_healthy
+    }
+
+    /// What `failed` was not told is told here.
+    fn missed(&mut self, error: Error) {
+        if self.told != Some(error) {
+            self.tell(error);
+        }
     }
 }
 
 /// An exchange whose answer had begun is over.
-pub fn ended(fetch: Fetch, endpoint: &Endpoint, answer: &Answer, reason: Option<&CStr>) {
+pub fn ended(fetch: Fetch, named: &Named, answer: &Answer, reason: Option<&CStr>) {
     if answer.response.is_released() {
-        return fetch.log(VslTag::BackendClose, &record(answer.socket, &[&endpoint.name, "recycle"]));
+        return fetch.log(VslTag::BackendClose, &record(answer.socket, &[&named.name, "recycle"]));
     }
     let reason = reason.and_then(|reason| reason.to_str().ok()).filter(|reason| *reason != "null");
-    closed(fetch, endpoint, answer.socket, reason.unwrap_or("RESP_CLOSE"));
+    closed(fetch, named, answer.socket, reason.unwrap_or("RESP_CLOSE"));
 }
 
-fn closed(fetch: Fetch, endpoint: &Endpoint, socket: RawFd, reason: &str) {
-    fetch.log(VslTag::BackendClose, &record(socket, &[&endpoint.name, "close", reason]));
+fn closed(fetch: Fetch, named: &Named, socket: RawFd, reason: &str) {
+    fetch.log(VslTag::BackendClose, &record(socket, &[&named.name, "close", reason]));
 }
 
 /// Each exchange logs two of these, so without `fmt`.
@@ -106,7 +142,7 @@ fn reason(error: Error) -> &'static str {
     match error {
         Error::Timeout(_) => "RX_TIMEOUT",
         Error::Malformed(_) => "RX_JUNK",
-        Error::Closed => "RESP_CLOSE",
+        Error::Unanswered | Error::Closed => "RESP_CLOSE",
         Error::Gone => "REM_CLOSE",
         Error::Connect(_) | Error::Broken(_) | Error::Upload => "TX_ERROR",
     }

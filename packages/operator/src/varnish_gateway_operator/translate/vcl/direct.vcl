@@ -6,15 +6,8 @@ sub vcl_init {
 }
 
 sub vcl_pass {
-    # Picks an endpoint, applies the request filters, sends, reads the answer's head; 0: only Varnish's fetch can do it.
+    # Chooses a backend, applies the request filters, sends, reads the answer's head; 0: only Varnish's fetch can do it.
     if (vgw_router.ask() != 0) {
         return (synth(vgw_router.answer()));
-    }
-}
-
-sub vcl_synth {
-    # The backend's answer, with the response filters; its body is streamed.
-    if (vgw_router.relay()) {
-        return (deliver);
     }
 }

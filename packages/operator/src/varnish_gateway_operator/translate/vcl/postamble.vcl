@@ -5,10 +5,6 @@ sub vcl_recv {
     if (vgw_router.decide() != 0) {
         return (synth(vgw_router.answer()));
     }
-    # GET with Upgrade: websocket; nothing else is ever piped.
-    if (vgw_router.is_upgrade()) {
-        return (pipe);
-    }
     return (pass);
 }
 

@@ -29,8 +29,14 @@ sub vcl_hash {
     hash_data(vgw_router.key());
 }
 
+sub vcl_pass {
+    # GET with Upgrade: websocket asks the backend for the same, whichever way it goes; nothing else does.
+    vgw_router.upgrade();
+}
+
 sub vcl_pipe {
-    # Picks an endpoint, applies the request filters; not 0: there is nothing to connect to.
+    # Only user VCL leads here. Varnish would relay whatever the two say, past routing: so the backend is asked as in a pass,
+    # and its answer is in vcl_synth. 0: the backend is the user's own.
     if (vgw_router.pipe() != 0) {
         return (synth(vgw_router.answer()));
     }
@@ -66,6 +72,10 @@ sub vcl_deliver {
 }
 
 sub vcl_synth {
+    # The answer of a backend that was asked in this thread, with the response filters; its body is streamed.
+    if (vgw_router.relay()) {
+        return (deliver);
+    }
     # Fills in ghost's own answers and leaves others as they are.
     vgw_router.synth();
     if (local.socket == "ghost") {
