@@ -32,6 +32,8 @@ KUBERNETES_SERIES = "1.35"
 CONFORMANCE_SERIES = "1.7"
 NODE_PACKAGES = ("containerd", "runc", "containernetworking-plugins", "iproute2", "iptables", "nftables", "conntrack")
 PR_SET_PDEATHSIG = 1
+NONE = ""
+"""In place of a program's path: not even the one in PATH, which may lack our patches."""
 
 nox.needs_version = ">=2025.2.9"
 nox.options.sessions = ["tests"]
@@ -53,7 +55,7 @@ EVERY_TEST = ("-n", "4", "packages", "e2e/live")
 def gateway(session: nox.Session) -> None:
     """Run a gateway from a folder of YAML: nox -s gateway -- [FOLDER] [--address ADDR] [--state DIR] ..."""
     options, folder = gateway_options(session.posargs)
-    environment = programs(session)
+    environment = programs(session, haproxy=needs_haproxy(Path(session.invoked_from, folder)))
     fill(session, RUNTIME, editable_packages())
     command = [str(RUNTIME / "bin/varnish-gateway-chaperone"), "standalone", str(folder), *options]
     example = Path(session.invoked_from, folder).resolve()
@@ -146,7 +148,7 @@ def bless(session: nox.Session) -> None:
 @nox.session
 def lint(session: nox.Session) -> None:
     """ruff, rustfmt, clippy, shellcheck."""
-    environment = programs(session, ghost=False)
+    environment = programs(session, ghost=False, haproxy=False)
     run = workshop(session)
     run("ruff", "check", ".")
     run("ruff", "format", "--check", ".")
@@ -311,14 +313,19 @@ def cargo(verb: str, *, profile: str = "release") -> list[str]:
     return ["cargo", verb, "--profile", profile, "--locked", "--workspace"]
 
 
-def programs(session: nox.Session, *, ghost: bool = True) -> dict[str, str]:
+def needs_haproxy(folder: Path) -> bool:
+    """Whether a gateway from this folder needs it: to build it takes a minute or two."""
+    return subprocess.run([str(TOOLCHAIN / "needs-haproxy.sh"), str(folder)], check=False).returncode == 0
+
+
+def programs(session: nox.Session, *, ghost: bool = True, haproxy: bool = True) -> dict[str, str]:
     """Make sure that varnishd, HAProxy and ghost are built; returns the environment that finds them."""
     require(session, "cargo", "a Rust")
     prefix = varnish_prefix(session)
     vmods = prefix / "lib/varnish/vmods" if prefix.name != "usr" else system_vmods()
     environment = {
         "VARNISH_GATEWAY_VARNISHD": str(prefix / "sbin/varnishd"),
-        "VARNISH_GATEWAY_HAPROXY": str(haproxy_prefix(session) / "sbin/haproxy"),
+        "VARNISH_GATEWAY_HAPROXY": str(haproxy_prefix(session) / "sbin/haproxy") if haproxy else NONE,
         "VARNISH_GATEWAY_VMOD_PATH": f"{GHOST / 'target/release'}:{vmods}",
         "PATH": f"{prefix / 'bin'}:{prefix / 'sbin'}:{os.environ['PATH']}",
         "PKG_CONFIG_PATH": f"{prefix / 'lib/pkgconfig'}:{os.environ.get('PKG_CONFIG_PATH', '')}",

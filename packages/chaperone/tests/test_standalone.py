@@ -118,6 +118,20 @@ async def test_from_a_folder_to_an_answer_and_back(gateway: Gateway, until: Unti
     assert get(gateway.address) == 0
 
 
+async def test_without_haproxy_http_is_served_and_what_needs_it_says_so(
+    gateway: Gateway, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VARNISH_GATEWAY_HAPROXY", "")
+    await gateway.start()
+    await gateway.until_ready()
+    assert await status_of(gateway.address) == 200
+    assert "HAProxy" not in gateway.log.read_text()
+    text = (gateway.folder / "gateway.yaml").read_text()
+    gateway.write("gateway.yaml", text.replace("spec: {varnishd", "spec: {http2: {cleartext: true}, varnishd"))
+    await until(lambda: "HTTP/2 need HAProxy, which was not there" in gateway.log.read_text())
+    assert await status_of(gateway.address) == 200
+
+
 async def test_no_program_or_module_of_the_folder_is_run(gateway: Gateway) -> None:
     """Whose manifests these are may not be who runs the gateway."""
     trap = gateway.folder / "trapped"

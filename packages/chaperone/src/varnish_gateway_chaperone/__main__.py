@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"varnishd: {options.varnishd} is not there: name it with --varnishd or {VARNISHD}")
     options.varnishd = varnishd
     haproxy = find(options.haproxy)
-    if haproxy is None and options.haproxy != DEFAULT_HAPROXY:
+    if haproxy is None and options.haproxy not in {DEFAULT_HAPROXY, ""}:
         parser.error(f"HAProxy: {options.haproxy} is not there: name it with --haproxy or {HAPROXY}")
     options.haproxy = haproxy
     log = logs.configure(is_verbose=options.verbose)
@@ -147,7 +147,12 @@ def _add_common(parser: argparse.ArgumentParser, address: str = "127.0.0.1") -> 
     add("--varnishd", default=os.environ.get(VARNISHD, "varnishd"), metavar="PATH", help=f"default: ${VARNISHD}, PATH")
     add("--vmod-path", default=os.environ.get(VMOD_PATH) or None, metavar="DIR:DIR", help=f"default: ${VMOD_PATH}")
     haproxy = os.environ.get(HAPROXY, DEFAULT_HAPROXY)
-    add("--haproxy", default=haproxy, metavar="PATH", help=f"for HTTPS and HTTP/2; default: ${HAPROXY}, PATH")
+    add(
+        "--haproxy",
+        default=haproxy,
+        metavar="PATH",
+        help=f"for HTTPS and HTTP/2, empty: none; default: ${HAPROXY}, PATH",
+    )
     add("--verbose", action="store_true", help="say more")
 
 

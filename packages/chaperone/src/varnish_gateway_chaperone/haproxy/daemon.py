@@ -36,6 +36,10 @@ MAX_LINES: Final = 200
 MAX_THREADS: Final = 16
 MAX_CONNECTIONS: Final = 20_000
 MAX_REQUESTS: Final = 4_000
+MISSING: Final = (
+    "HTTPS and HTTP/2 need HAProxy, which was not there at the start: `nox -s gateway`, begun again, builds it; "
+    "otherwise name one with --haproxy or VARNISH_GATEWAY_HAPROXY"
+)
 UNPATCHED: Final = (
     "this HAProxy lacks our patches, a client may end it; toolchain/build-haproxy.sh builds one with them"
 )
@@ -127,7 +131,7 @@ class FrontProgram:
     @property
     def _program(self) -> str:
         if self.haproxy is None:
-            raise FrontError("HTTPS and HTTP/2 need HAProxy: name it with --haproxy or VARNISH_GATEWAY_HAPROXY")
+            raise FrontError(MISSING)
         return self.haproxy
 
     async def _configuration(self, pod: Pod, tls: Tls | None = None) -> str:
