@@ -143,7 +143,6 @@ def test_names_in_place_of_addresses_are_refused() -> None:
         ({"endpoints": [{}]}, "endpoints[0].addresses"),
         ({"endpoints": [{"addresses": [1]}]}, "endpoints[0].addresses[0]"),
         ({"metadata": {}}, "metadata.name"),
-        ({"metadata": {"name": "x"}}, "no label"),
         ({"metadata": None}, "metadata"),
     ],
 )
@@ -151,6 +150,13 @@ def test_garbage_is_refused_as_a_whole(values: dict[str, Any], reason: str) -> N
     found, refused = read_slice(manifest(**values))
     assert found is None
     assert reason in refused[0]
+
+
+def test_one_without_a_label_belongs_to_no_service() -> None:
+    found, refused = read_slice(manifest(metadata={"name": "x"}))
+    assert found == Slice("default", "x", "", (), ())
+    assert refused == ("EndpointSlice default/x: no label kubernetes.io/service-name",)
+    assert endpoints(found) == ()
 
 
 def test_a_name_elsewhere_has_the_addresses_that_were_resolved() -> None:

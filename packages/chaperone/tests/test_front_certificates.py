@@ -82,6 +82,8 @@ async def test_certificates_come_and_go(rig: Rig) -> None:
     a, b = pem("a.test", serial=11), pem("b.test", serial=22)
     await rig.serve(inputs(rig))
     assert serial(rig, "a.test") == 0
+    bare = "socket https-8443 has no certificate: nobody is served there"
+    assert len(rig.lines.said(bare)) == 1
     for entries, pems, wanted in (
         ((A,), {"a": a}, [11, 0]),
         ((A, B), {"a": a, "b": b}, [11, 22]),
@@ -93,6 +95,9 @@ async def test_certificates_come_and_go(rig: Rig) -> None:
         assert {file.stem for file in (rig.paths.run / "certificates").iterdir()} == set(pems)
     assert rig.front.reloads == 0
     assert rig.front.updates > 5
+    assert len(rig.lines.said("mended: socket https-8443 has a certificate")) == 1
+    await rig.serve(inputs(rig))
+    assert [line["level"] for line in rig.lines.said(bare)] == ["error"] * 2, "it serves none any more"
     assert all(file.stat().st_mode & 0o77 == 0 for file in (rig.paths.run / "certificates").iterdir())
 
 

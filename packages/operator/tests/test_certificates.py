@@ -1,7 +1,7 @@
 """Which certificate answers for which name, what stays when a Secret breaks, and what does not."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -14,7 +14,7 @@ from varnish_gateway_operator.resources.base import Resource
 from varnish_gateway_operator.resources.parse import InvalidObjectError, kind_of, parse
 from varnish_gateway_operator.snapshot import snapshot_of
 from varnish_gateway_operator.translate import CertificateMemory, Memory, Plan, translate
-from varnish_gateway_operator.translate.certificates import LONGEST_NAME, certificate_name
+from varnish_gateway_operator.translate.certificates import LONGEST_NAME, certificate_name, ends_of
 
 GATEWAY = ("default", "gw")
 A, B = pair("a.test"), pair("b.test")
@@ -143,8 +143,55 @@ def test_the_time_is_told_when_it_matters() -> None:
     assert [resolved(each)[0] for each in found] == ["True"] * 3
     assert ["not valid before 2024" in resolved(each)[2] for each in found] == [True, False, False]
     assert ["expired on 2027" in resolved(each)[2] for each in found] == [False, False, True]
-    assert [each.changes_at and each.changes_at.year for each in found] == [2024, 2027, None]
+    assert [each.changes_at and each.changes_at.year for each in found] == [2024, 2026, None]
     assert all(served(one) == served(other) for one, other in pairwise(found))
+
+
+def test_fourteen_days_before_the_end_are_time_to_act() -> None:
+    objects = [*gateway(listener("a", "", "a")), secret("a", pair("a.test", end=2027))]
+    end = datetime(2027, 1, 1, tzinfo=NOW.tzinfo)
+    early, late = end - timedelta(days=14, seconds=1), end - timedelta(days=14)
+    before, after = plan(*objects, now=early), plan(*objects, now=late)
+    assert resolved(before) == ("True", "ResolvedRefs", "")
+    assert before.changes_at == late
+    assert resolved(after) == ("True", "ResolvedRefs", "Secret default/a: expires on 2027-01-01T00:00:00Z")
+    assert after.changes_at == end
+
+
+@pytest.mark.parametrize(
+    ("hostname", "names", "message"),
+    [
+        ("", ("b.test",), ""),
+        ("a.test", ("a.test",), ""),
+        ("a.test", ("b.test", "*.test"), ""),
+        ("*.a.test", ("x.a.test",), ""),
+        ("*.a.test", ("*.a.test",), ""),
+        ("x.y.a.test", ("*.a.test",), "no certificate is for x.y.a.test: what is served is for *.a.test"),
+        ("a.test", ("b.test",), "no certificate is for a.test: what is served is for b.test"),
+        ("a.test", (), "no certificate is for a.test: what is served is without a name"),
+        (
+            "a.test",
+            ("b.test", "c.test", "d.test", "e.test"),
+            "no certificate is for a.test: what is served is for b.test, c.test, d.test and 1 more",
+        ),
+    ],
+)
+def test_a_certificate_for_another_host_is_told(hostname: str, names: tuple[str, ...], message: str) -> None:
+    found = plan(*gateway(listener("a", hostname, "a")), secret("a", pair(*names)))
+    assert resolved(found) == ("True", "ResolvedRefs", message)
+    assert served(found)
+
+
+def test_one_that_fits_is_enough() -> None:
+    found = plan(*gateway(listener("a", "a.test", "b", "a")), secret("a", A), secret("b", B))
+    assert resolved(found) == ("True", "ResolvedRefs", "")
+
+
+def test_the_ends_of_certificates_are_known() -> None:
+    memory = Memory()
+    plan(*gateway(listener("a", "", "a")), secret("a", pair("a.test", end=2027)), secret("unused", B), memory=memory)
+    end = datetime(2027, 1, 1, tzinfo=NOW.tzinfo)
+    assert ends_of(memory.certificates) == {("default", "a"): end.timestamp()}
 
 
 def test_programmed_needs_the_certificates() -> None:

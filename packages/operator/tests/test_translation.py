@@ -17,7 +17,7 @@ from operator_rig import (
     routing,
 )
 from varnish_gateway_common.document import digest
-from varnish_gateway_common.report import BrokenRule, Refusal
+from varnish_gateway_common.report import BrokenRule, Refusal, UnservedService
 from varnish_gateway_operator.snapshot import snapshot_of
 from varnish_gateway_operator.translate import GatewayPlan, Memory, Plan, translate
 
@@ -95,6 +95,24 @@ def test_a_rule_that_does_not_compile_is_told_to_its_route() -> None:
     assert partially["message"].startswith("Dropped Rule 1")
     said = "spec.rules[1] does not compile, says a pod of Gateway default/gw: unclosed group"
     assert said in partially["message"]
+
+
+def test_a_service_without_a_ready_endpoint_is_a_warning_of_its_routes() -> None:
+    two = GATEWAY + GATEWAY.split("---")[1].replace("name: gw", "name: other").replace("8080", "8081") + "---\n"
+    both = WEB.replace("parentRefs: [{name: gw}]", "parentRefs: [{name: gw}, {name: other}]")
+    empty = UnservedService(service="default/web:80", reason="EndpointSlice default/web-1 has no ready endpoint")
+    memory, text = Memory(), two + both + route("[{}]", name="mine")
+    found = plan(text, reports={("default", "other"): [report(unserved=(empty,))]}, memory=memory)
+    parents = found.statuses["HTTPRoute", "default", "web"].status["parents"]
+    said = "Service default/web:80 has no ready endpoint: EndpointSlice default/web-1 has no ready endpoint"
+    refs = [entry["conditions"][1] for entry in parents]
+    assert [(each["type"], each["status"], each["message"]) for each in refs] == [
+        ("ResolvedRefs", "True", ""),
+        ("ResolvedRefs", "True", said),
+    ]
+    assert (condition(found, "HTTPRoute", "mine", "ResolvedRefs") or {})["message"] == ""
+    mended = plan(text, reports={("default", "other"): [report()]}, memory=memory)
+    assert "no ready endpoint" not in str(mended.statuses["HTTPRoute", "default", "web"].status)
 
 
 def test_a_report_speaks_of_its_own_gateways_parents_only() -> None:

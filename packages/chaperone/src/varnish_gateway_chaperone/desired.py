@@ -95,6 +95,11 @@ class Desired:
             self._mistakes = inputs.mistakes
 
     @property
+    def slices(self) -> tuple[Slice, ...] | None:
+        """None before the first complete view."""
+        return self._slices
+
+    @property
     def refusals(self) -> tuple[Refusal, ...]:
         """What was not taken, and why."""
         found = tuple(slot.refusal for slot in (self.pod, self.routing, self.certificates) if slot.refusal)

@@ -58,7 +58,7 @@ class _EndpointSlice(_Read):
 
 
 def read_slice(content: Mapping[str, Any]) -> tuple[Slice | None, tuple[str, ...]]:
-    """The slice of a manifest, and what of it was refused; None: all of it, or it belongs to no Service."""
+    """The slice of a manifest, and what of it was refused; None: all of it. Without a label it is no Service's."""
     try:
         found = _EndpointSlice.model_validate(content)
     except ValidationError as error:
@@ -68,7 +68,7 @@ def read_slice(content: Mapping[str, Any]) -> tuple[Slice | None, tuple[str, ...
     title = f"{named(namespace)}/{named(found.metadata.name)}"
     service = (found.metadata.labels or {}).get(SERVICE_LABEL)
     if service is None:
-        return None, (f"EndpointSlice {title}: no label {SERVICE_LABEL}",)
+        return Slice(namespace, found.metadata.name, "", (), ()), (f"EndpointSlice {title}: no label {SERVICE_LABEL}",)
     endpoints, refused = _endpoints(found)
     ports = tuple(
         SlicePort(port.name or "", port.port)

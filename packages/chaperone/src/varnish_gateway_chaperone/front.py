@@ -58,6 +58,8 @@ class Front:
         self._is_reloading = False
         self._pems: Mapping[str, bytes] = {}
         self._applied: ParsedCertificates | None = None
+        self._bare: frozenset[str] = frozenset()
+        """Sockets without a certificate."""
         self.haproxy: Haproxy | None = None
         self.refusal: Refusal | None = None
         self.certificates_refusal: Refusal | None = None
@@ -125,6 +127,12 @@ class Front:
 
     def _took(self, certificates: ParsedCertificates | None) -> None:
         self._applied = certificates
+        bare = _bare_sockets(certificates)
+        for socket in sorted(bare - self._bare):
+            self._log.error(f"socket {socket} has no certificate: nobody is served there")
+        for socket in sorted(self._bare - bare):
+            self._log.info(f"mended: socket {socket} has a certificate")
+        self._bare = bare
         if certificates and self.certificates_refusal is None:
             self.certificates_digest = certificates.digest
             write_if_changed(self._program.paths.last_good, certificates.content, is_durable=False)
@@ -334,6 +342,11 @@ class Front:
         busy = sum(int(row["scur"] or 0) for row in rows if row.get("svname") == "BACKEND")
         total = sum(int(row.get("req_tot") or 0) for row in rows if row.get("svname") == "FRONTEND")
         return f"{busy} {total}" if rows else None
+
+
+def _bare_sockets(certificates: ParsedCertificates | None) -> frozenset[str]:
+    sockets = certificates.index.sockets if certificates else ()
+    return frozenset(socket.name for socket in sockets if not socket.entries)
 
 
 def _tls_sockets(pod: Pod) -> tuple[str, ...]:

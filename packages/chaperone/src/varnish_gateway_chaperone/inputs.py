@@ -34,6 +34,7 @@ class Slice:
     namespace: str
     name: str
     service: str
+    """Empty where no label says whose it is."""
     ports: tuple[SlicePort, ...]
     endpoints: tuple[SliceEndpoint, ...]
 

@@ -10,19 +10,20 @@ from varnish_gateway_chaperone.dns import NameWatch
 from varnish_gateway_chaperone.front import Front
 from varnish_gateway_chaperone.haproxy.configuration import FrontPaths
 from varnish_gateway_chaperone.haproxy.daemon import last_good
-from varnish_gateway_chaperone.inputs import Inputs
+from varnish_gateway_chaperone.inputs import Inputs, Slice
 from varnish_gateway_chaperone.logs import Log
 from varnish_gateway_chaperone.merge import DocumentError, Merged, merged_of, parse_pod
 from varnish_gateway_chaperone.reload import GhostReload, VclReload
 from varnish_gateway_chaperone.report import ReportSink, pod_name
 from varnish_gateway_chaperone.serving import Serving
 from varnish_gateway_chaperone.supervisor.tree import Backoff
+from varnish_gateway_chaperone.unserved import unserved_of
 from varnish_gateway_chaperone.varnish.arguments import Paths
 from varnish_gateway_chaperone.varnish.cli import CliLostError, CliRefusedError
 from varnish_gateway_chaperone.varnish.daemon import Varnishd
 from varnish_gateway_chaperone.varnish.ghost import GhostLostError
 from varnish_gateway_chaperone.varnish.vcl import VclError
-from varnish_gateway_common.report import BrokenRule, Refusal, Report
+from varnish_gateway_common.report import BrokenRule, Refusal, Report, UnservedService
 
 PATIENCE_SECONDS: Final = 1.0
 """A process that just started may not answer for so long before it is worth a line."""
@@ -53,6 +54,8 @@ class Rounds:
         self._worker: int | None = None
         self._said: frozenset[Refusal] = frozenset()
         self._said_broken: tuple[BrokenRule, ...] = ()
+        self._unserved: tuple[UnservedService, ...] = ()
+        self._unserved_of: tuple[Merged | None, tuple[Slice, ...] | None] = (None, None)
         self._is_first = True
 
     async def round(self, inputs: Inputs) -> None:
@@ -109,12 +112,14 @@ class Rounds:
             certificates_digest=parts.front.certificates_digest,
             refusals=self._refusals,
             broken_rules=parts.ghost.running.broken if parts.ghost.running else (),
+            unserved=self._unserved,
         )
 
     def publish(self) -> None:
         """Log what is new, write the report."""
         self._say_refusals()
         self._say_broken()
+        self._say_unserved()
         try:
             self.parts.report.write(self.report)
         except OSError as error:
@@ -261,6 +266,21 @@ class Rounds:
                 where = {"route": broken.route, "rule": broken.index}
                 self._log.warning("a rule is broken and answers 500", **where, reason=broken.reason)
             self._said_broken = running.broken
+
+    def _say_unserved(self) -> None:
+        """Services that have no ready endpoint, as far as ghost knows."""
+        applied, slices = self.parts.ghost.applied, self._desired.slices
+        if self._unserved_of[0] is applied and self._unserved_of[1] is slices:
+            return
+        self._unserved_of = applied, slices
+        before, self._unserved = self._unserved, unserved_of(applied, slices) if applied and slices is not None else ()
+        for each in self._unserved:
+            if each not in before:
+                self._log.warning(f"Service {each.service} has no ready endpoint: {each.reason}")
+        still = {each.service for each in self._unserved}
+        for each in before:
+            if applied and each.service in applied.endpoints and each.service not in still:
+                self._log.info(f"mended: Service {each.service} has a ready endpoint")
 
 
 def _milliseconds(begun: float) -> int:

@@ -22,6 +22,14 @@ class BrokenRule(Document):
     reason: str
 
 
+class UnservedService(Document):
+    """A Service that is routed to and has no ready endpoint: requests for it are answered with 503."""
+
+    service: str
+    """Its key in routing.json."""
+    reason: str
+
+
 class Report(Document):
     """The whole document."""
 
@@ -42,3 +50,5 @@ class Report(Document):
     """Digest of the certificates.json in effect; empty before the first."""
     refusals: tuple[Refusal, ...] = ()
     broken_rules: tuple[BrokenRule, ...] = ()
+    unserved: tuple[UnservedService, ...] = ()
+    """The first of them."""

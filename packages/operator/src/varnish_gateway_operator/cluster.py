@@ -27,6 +27,7 @@ from varnish_gateway_operator.reconcilers.gateway import GatewayReconciler
 from varnish_gateway_operator.reconcilers.httproute import HttpRouteReconciler
 from varnish_gateway_operator.reconcilers.round import Rounds
 from varnish_gateway_operator.translate import Options
+from varnish_gateway_operator.translate.certificates import ends_of
 from varnish_gateway_operator.translate.objects.shape import ClusterOptions
 
 log = structlog.get_logger()
@@ -218,6 +219,7 @@ class Cluster:
             writes=self._fenced.writes,
             conflicts=self._statuses.conflicts,
             dropped_events=self._events.dropped,
+            certificates=ends_of(self._rounds.memory.certificates),
         )
 
 

@@ -33,6 +33,8 @@ class Facts:
     """Verb -> how many writes were sent."""
     conflicts: int = 0
     dropped_events: int = 0
+    certificates: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    """Namespace and name of a Secret -> when its certificate ceases to be valid, in seconds since 1970."""
 
 
 GAUGES: Final = {
@@ -61,6 +63,7 @@ class _Facts(Collector):
         for name, (field_name, about) in COUNTERS.items():
             yield CounterMetricFamily(f"{PREFIX}_{name}", about, getattr(self._facts, field_name))
         yield from self._reach()
+        yield self._certificates()
         objects = GaugeMetricFamily(f"{PREFIX}_objects", "Objects that are known.", labels=["kind"])
         for kind, count in self._facts.objects.items():
             objects.add_metric([kind], count)
@@ -69,6 +72,13 @@ class _Facts(Collector):
         for verb, count in self._facts.writes.items():
             writes.add_metric([verb], count)
         yield writes
+
+    def _certificates(self) -> Metric:
+        about = "When a certificate that a listener refers to ceases to be valid, since 1970."
+        found = GaugeMetricFamily(f"{PREFIX}_certificate_not_after_seconds", about, labels=["namespace", "name"])
+        for secret, moment in self._facts.certificates.items():
+            found.add_metric(secret, moment)
+        return found
 
     def _reach(self) -> Iterable[Metric]:
         reach = self._facts.reach

@@ -3,12 +3,13 @@
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from varnish_gateway_common import certificates as documents
 from varnish_gateway_common import names
+from varnish_gateway_common.wording import named
 from varnish_gateway_operator.resources.core import Secret
 from varnish_gateway_operator.snapshot import Key, Snapshot
 from varnish_gateway_operator.translate.conditions import Condition, not_resolved, resolved_refs
@@ -22,6 +23,8 @@ if TYPE_CHECKING:  # at run time only where there is a certificate: what it need
     from varnish_gateway_operator.translate.pem import Pair
 
 TLS_SECRET: Final = "kubernetes.io/tls"  # noqa: S105 - a type
+NOTICE: Final = timedelta(days=14)
+"""So long before a certificate expires this is told."""
 LONGEST_NAME: Final = 200
 """A file's name has 255 bytes at most, and temporary ones are longer than ours."""
 
@@ -108,6 +111,12 @@ def certificate_name(secret: Key) -> str:
     return f"{full[: LONGEST_NAME - 65]}_{hashlib.sha256(full.encode()).hexdigest()}"
 
 
+def ends_of(memory: CertificateMemory) -> Mapping[Key, float]:
+    """When each certificate that is referred to ceases to be valid. To copy takes one step: another thread may write."""
+    known = memory.secrets.copy()
+    return {key: each.pair.not_after.timestamp() for key, each in known.items() if each.pair}
+
+
 def forget_gone(memory: CertificateMemory, snapshot: Snapshot) -> None:
     """A Secret that is deleted is withdrawn: should it come back broken, nothing old is served."""
     gone = memory.secrets.keys() - snapshot.secrets.keys()
@@ -143,6 +152,7 @@ def _judge(
                 notes += _validity(target, known.pair, now) if now else ()
         else:
             refused.append(found)
+    notes += _other_host(verdict, served.values())
     if not refs:
         refused.append(("InvalidCertificateRef", "tls.certificateRefs names no certificate"))
     return ListenerCertificates(verdict, tuple(served.values()), _resolved(refused, notes))
@@ -216,10 +226,24 @@ def _validity(target: Target, pair: "Pair", now: datetime) -> Iterator[str]:
         yield f"{target}: expired on {pair.not_after:%Y-%m-%dT%H:%M:%SZ}; it is served all the same"
     elif now < pair.not_before:
         yield f"{target}: not valid before {pair.not_before:%Y-%m-%dT%H:%M:%SZ}; it is served all the same"
+    elif now >= pair.not_after - NOTICE:
+        yield f"{target}: expires on {pair.not_after:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _other_host(verdict: ListenerVerdict, served: Iterable[Served]) -> Iterator[str]:
+    """Of certificates none of which is for the listener's host: clients refuse them."""
+    names_of = {each.name: each.pair.names for each in served}
+    if not verdict.hostname or not names_of:
+        return
+    if not any(_narrowed(name, verdict.hostname) for names in names_of.values() for name in names):
+        found = [name for names in names_of.values() for name in names]
+        theirs = f"for {', '.join(map(named, found[:3]))}" if found else "without a name"
+        more = f" and {len(found) - 3} more" if len(found) > 3 else ""
+        yield f"no certificate is for {named(verdict.hostname)}: what is served is {theirs}{more}"
 
 
 def _next_change(pairs: Iterable["Pair"], now: datetime) -> datetime | None:
-    moments = (moment for pair in pairs for moment in (pair.not_before, pair.not_after))
+    moments = (moment for pair in pairs for moment in (pair.not_before, pair.not_after - NOTICE, pair.not_after))
     return min((moment for moment in moments if moment > now), default=None)
 
 

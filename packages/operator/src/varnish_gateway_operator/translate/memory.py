@@ -16,7 +16,7 @@ from varnish_gateway_operator.translate.cluster import ObjectMemory
 from varnish_gateway_operator.translate.gateways import GatewayVerdict, judge
 from varnish_gateway_operator.translate.options import Options
 from varnish_gateway_operator.translate.patience import Patience
-from varnish_gateway_operator.translate.programmed import BrokenRules
+from varnish_gateway_operator.translate.programmed import BrokenRules, Warnings
 from varnish_gateway_operator.translate.routing import Standing
 from varnish_gateway_operator.translate.rules import CompiledRoute, compile_route
 from varnish_gateway_operator.translate.selectors import Labels
@@ -62,6 +62,7 @@ class KnownStatus:
 
     placed: PlacedRoute
     broken: BrokenRules
+    unserved: Warnings
     unread: UnreadPlaces
     status: ObjectStatus
     attached: tuple[tuple[Key, str], ...]

@@ -23,6 +23,12 @@ BrokenRules = tuple[tuple[Key, int, Problem], ...]
 Broken = Mapping[str, BrokenRules]
 """Route's full name -> rules that do not compile."""
 
+Warnings = tuple[tuple[Key, str], ...]
+"""Of a route: a Gateway, and what its pods say of a Service that the route refers to."""
+
+Unserved = Mapping[Key, Mapping[str, str]]
+"""Gateway -> Service that is routed to and has no ready endpoint, by its key -> why."""
+
 MOST_REASON: Final = 200
 """Characters of a pod's word on one rule."""
 MOST_REFUSAL: Final = 4000
@@ -67,6 +73,16 @@ def broken_rules(reports: Reports) -> Broken:
         route: tuple((gateway, index, rules[gateway, index]) for gateway, index in sorted(rules))
         for route, rules in found.items()
     }
+
+
+def unserved_services(reports: Reports) -> Unserved:
+    """What pods say of Services without a ready endpoint; of several pods the first one speaks."""
+    found: dict[Key, dict[str, str]] = {}
+    for gateway, each in reports.items():
+        for report in each:
+            for one in report.unserved:
+                found.setdefault(gateway, {}).setdefault(one.service, said(one.reason))
+    return found
 
 
 def said(text: str, most: int = MOST_REASON) -> str:

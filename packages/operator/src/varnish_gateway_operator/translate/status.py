@@ -29,7 +29,7 @@ from varnish_gateway_operator.translate.conditions import (
 from varnish_gateway_operator.translate.gateways import GatewayVerdict
 from varnish_gateway_operator.translate.listeners import ListenerVerdict
 from varnish_gateway_operator.translate.objects.addresses import address_problem
-from varnish_gateway_operator.translate.programmed import BrokenRules
+from varnish_gateway_operator.translate.programmed import BrokenRules, Warnings
 from varnish_gateway_operator.translate.rules import CompiledRoute
 
 Json = dict[str, Any]
@@ -143,8 +143,10 @@ def resolved(verdict: ListenerVerdict, certificates: Certificates) -> Condition:
     return own.resolved if own and kinds == resolved_refs() else kinds
 
 
-def route_conditions(parent: Parent, route: CompiledRoute, broken: BrokenRules) -> list[Condition]:
-    """Accepted, ResolvedRefs, and PartiallyInvalid where that is so."""
+def route_conditions(
+    parent: Parent, route: CompiledRoute, broken: BrokenRules, warnings: Warnings = ()
+) -> list[Condition]:
+    """Accepted, ResolvedRefs, and PartiallyInvalid where that is so. `warnings`: of references that are resolved."""
     reported = ((index, problem) for gateway, index, problem in broken if gateway == parent.gateway)
     problems = (*route.problems, *((index, problem) for index, problem in reported if index < route.rule_count))
     refused = dict.fromkeys(index for index, _ in problems)
@@ -156,9 +158,10 @@ def route_conditions(parent: Parent, route: CompiledRoute, broken: BrokenRules) 
         else:
             rules = ", ".join(str(index) for index in sorted(refused))
             conditions.append(partially_invalid(f"Dropped Rule {rules}, which is answered with 500: {text}"))
-    refs = resolved_refs()
+    notes = [text for gateway, text in warnings if gateway == parent.gateway]
+    refs = resolved_refs("; ".join(notes))
     if route.unresolved:
-        refs = not_resolved(route.unresolved[0].reason, "; ".join(str(problem) for problem in route.unresolved))
+        refs = not_resolved(route.unresolved[0].reason, "; ".join([*map(str, route.unresolved), *notes]))
     return [conditions[0], refs, *conditions[1:]]
 
 

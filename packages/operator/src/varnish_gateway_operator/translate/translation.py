@@ -27,9 +27,12 @@ from varnish_gateway_operator.translate.programmed import (
     Broken,
     BrokenRules,
     Reports,
+    Unserved,
+    Warnings,
     Written,
     broken_rules,
     programmed_by,
+    unserved_services,
 )
 from varnish_gateway_operator.translate.refused import refused_statuses, unread_places
 from varnish_gateway_operator.translate.routing import Standing, routing_json
@@ -94,7 +97,7 @@ def translate(
     topology, placed = place_routes(snapshot, options, memory)
     standings = _standings(placed)
     unread = unread_places(snapshot, topology.ground.places, topology.classes)
-    routes = _route_statuses(placed, broken_rules(reports), unread, memory)
+    routes = _route_statuses(placed, broken_rules(reports), unserved_services(reports), unread, memory)
     attached = _attached(routes)
     features = SUPPORTED if options.cluster else ()
     statuses = [class_status(verdict, features) for verdict in topology.classes.values()]
@@ -223,28 +226,45 @@ def _standings(placed: Mapping[Key, PlacedRoute]) -> Mapping[Key, Sequence[Stand
 
 
 def _route_statuses(
-    placed: Mapping[Key, PlacedRoute], broken: Broken, unread: UnreadPlaces, memory: Memory
+    placed: Mapping[Key, PlacedRoute], broken: Broken, unserved: Unserved, unread: UnreadPlaces, memory: Memory
 ) -> Mapping[Key, KnownStatus]:
     """Every route's status; one whose inputs are the same objects as before is the same object too."""
     found: dict[Key, KnownStatus] = {}
     for key, route in placed.items():
         own = broken.get(route.route.full_name, ()) if broken else ()
+        warnings = _warnings(route, unserved) if unserved else ()
         known = memory.statuses.get(key)
-        is_same = known is not None and (known.placed, known.broken, known.unread) == (route, own, unread)
-        found[key] = known if known and is_same else _route_status(route, own, unread)
+        made_of = (route, own, warnings, unread)
+        is_same = known is not None and (known.placed, known.broken, known.unserved, known.unread) == made_of
+        found[key] = known if known and is_same else _route_status(*made_of)
     memory.statuses = found
     return found
 
 
-def _route_status(placed: PlacedRoute, broken: BrokenRules, unread: UnreadPlaces) -> KnownStatus:
-    found = [(parent, route_conditions(parent, placed.compiled, broken)) for parent in placed.parents]
+def _warnings(placed: PlacedRoute, unserved: Unserved) -> Warnings:
+    """Every Service of the route that a Gateway of its has no endpoint for."""
+    gateways = dict.fromkeys(parent.gateway for parent in placed.parents)
+    keys = sorted({service.key for service in placed.compiled.services})
+    return tuple(
+        (gateway, f"Service {key} has no ready endpoint: {unserved[gateway][key]}")
+        for gateway in gateways
+        if gateway in unserved
+        for key in keys
+        if key in unserved[gateway]
+    )
+
+
+def _route_status(placed: PlacedRoute, broken: BrokenRules, warnings: Warnings, unread: UnreadPlaces) -> KnownStatus:
+    found = [(parent, route_conditions(parent, placed.compiled, broken, warnings)) for parent in placed.parents]
     seats = {
         (parent.gateway, attachment.listener.key)
         for parent, conditions in found
         if conditions[0].status == "True"
         for attachment in parent.attachments
     }
-    return KnownStatus(placed, broken, unread, route_status(placed.route, found, unread), tuple(sorted(seats)))
+    return KnownStatus(
+        placed, broken, warnings, unread, route_status(placed.route, found, unread), tuple(sorted(seats))
+    )
 
 
 def _attached(routes: Mapping[Key, KnownStatus]) -> Mapping[Key, Mapping[str, int]]:
