@@ -73,6 +73,8 @@ impl Rule {
 pub enum Failure {
     /// Nothing was sent.
     NoConnection,
+    /// Nothing was sent, for want of something of our own: nothing is known of the endpoint.
+    NoSocket,
     /// The request, or some of it, was sent; the connection ended without a byte of an answer.
     Unanswered,
     /// In a way that says nothing of whether it would go better elsewhere, or with an answer that has begun.
@@ -110,12 +112,12 @@ impl Tries {
 
     /// Whether another endpoint may be tried after this failure.
     pub fn failed(&mut self, picked: &Picked, failure: Failure, now: Moment, random: u64) -> bool {
-        if failure != Failure::Other {
+        if matches!(failure, Failure::NoConnection | Failure::Unanswered) {
             picked.failed(now, random);
-            self.pass_over(picked);
         }
+        self.pass_over(picked);
         match failure {
-            Failure::NoConnection => true,
+            Failure::NoConnection | Failure::NoSocket => true,
             Failure::Unanswered => self.is_repeatable,
             Failure::Other => false,
         }
@@ -153,6 +155,7 @@ mod tests {
         for (failure, is_repeatable, goes_on) in [
             (Failure::NoConnection, false, true),
             (Failure::NoConnection, true, true),
+            (Failure::NoSocket, false, true),
             (Failure::Unanswered, false, false),
             (Failure::Unanswered, true, true),
             (Failure::Other, true, false),
@@ -164,12 +167,19 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_went_wrong_is_no_reason_to_shun_its_endpoint() {
-        let set = endpoints(1);
-        let mut tries = tries(true);
-        let (picked, _) = tries.next(&set, Moment(0), 7).unwrap();
-        tries.failed(&picked, Failure::Other, Moment(1), 7);
-        assert!(tries.next(&set, Moment(1), 7).is_some());
+    fn what_is_not_an_endpoints_fault_is_no_reason_to_shun_it() {
+        for failure in [Failure::Other, Failure::NoSocket] {
+            let set = endpoints(2);
+            let (picked, _) = tries(true).next(&set, Moment(0), 7).unwrap();
+            tries(true).failed(&picked, failure, Moment(1), 7);
+            let failed = picked.endpoint().destination;
+            drop(picked);
+            let picked_again = |number: u64| {
+                let (picked, _) = tries(true).next(&set, Moment(1), number << 54 | number).unwrap();
+                picked.endpoint().destination == failed
+            };
+            assert!((0..1000).any(picked_again), "{failure:?}");
+        }
     }
 
     #[test]

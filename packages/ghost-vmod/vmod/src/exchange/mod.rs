@@ -14,6 +14,7 @@ pub mod upstreams;
 pub mod waiting;
 
 use std::{
+    io::ErrorKind,
     sync::LazyLock,
     time::{Duration, Instant},
 };
@@ -97,10 +98,30 @@ fn next(forwarded: &Forwarded, tries: &Tries, moment: Moment) -> Option<(Picked,
 
 fn failure(error: Error) -> Failure {
     match error {
-        Error::Connect(_) | Error::Timeout(Stage::Connect) => Failure::NoConnection,
+        Error::Connect(kind) if is_peers(kind) => Failure::NoConnection,
+        Error::Connect(_) => Failure::NoSocket,
+        Error::Timeout(Stage::Connect) => Failure::NoConnection,
         Error::Unanswered => Failure::Unanswered,
         _ => Failure::Other,
     }
+}
+
+/// Whether a connection that did not come about says something of the other end; files that ran out do not.
+fn is_peers(kind: ErrorKind) -> bool {
+    use ErrorKind::{
+        AddrNotAvailable, ConnectionAborted, ConnectionRefused, ConnectionReset, HostUnreachable, NetworkUnreachable,
+        TimedOut,
+    };
+    matches!(
+        kind,
+        AddrNotAvailable
+            | ConnectionAborted
+            | ConnectionRefused
+            | ConnectionReset
+            | HostUnreachable
+            | NetworkUnreachable
+            | TimedOut
+    )
 }
 
 fn now() -> Moment {
