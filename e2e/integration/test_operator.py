@@ -125,7 +125,7 @@ def test_a_foreign_parents_status_stays(gateway: str) -> None:
     assert parents() == [theirs]
 
 
-@pytest.mark.parametrize("kind", ["deployment", "service", "role", "serviceaccount"])
+@pytest.mark.parametrize("kind", ["deployment", "service", "role", "serviceaccount", "networkpolicy"])
 def test_what_is_deleted_comes_back(gateway: str, kind: str) -> None:
     before = get(kind, "gw-varnish", f"--namespace={gateway}")
     kubectl("delete", kind, "gw-varnish", f"--namespace={gateway}")
@@ -227,6 +227,61 @@ def test_class_parameters_that_are_not_there_are_told(namespace: str) -> None:
     assert made
     assert made["spec"]["replicas"] == 3
     kubectl("delete", "gateway", "gw", where)
+    kubectl("delete", "gatewayclass,gatewayclassparameters", namespace)
+
+
+@pytest.mark.parametrize(
+    ("patch", "message"),
+    [
+        ("podPatch: {spec: {dnsPolicy: Odd}}", "dnsPolicy"),
+        ("podPatch: {spec: {notAField: 1}}", "notAField"),
+        ("podPatch: {spec: {dnsConfig: [odd]}}", "dnsConfig"),
+        ("containerPatch: {resources: odd}", "resources"),
+    ],
+)
+def test_a_patch_that_the_api_server_refuses_is_told(namespace: str, patch: str, message: str) -> None:
+    where = f"--namespace={namespace}"
+    apply(class_of(namespace, f"{{{patch}}}") + gateway_of(namespace, class_name=namespace))
+
+    def programmed() -> dict[str, str]:
+        return condition(get("gateway", "gw", where), "Programmed")
+
+    until("the condition", lambda: message in programmed().get("message", ""), 30)
+    assert (programmed()["status"], programmed()["reason"]) == ("False", "Invalid")
+    apply(route_of(namespace))
+    until("others are served", lambda: attached(namespace, "gw") == 1)
+    apply(class_of(namespace, "{replicas: 1}"))
+    until("the Deployment", lambda: get("deployment", f"gw-{namespace}", where), 30)
+    kubectl("delete", "gateway", "gw", where)
+    kubectl("delete", "gatewayclass,gatewayclassparameters", namespace)
+
+
+def test_a_change_for_the_worse_is_an_event_and_again_the_same_one(gateway: str) -> None:
+    where = f"--namespace={gateway}"
+    good = route_of(gateway)
+    bad = good.replace("backendRefs: [{name: web", "backendRefs: [{name: missing")
+
+    def events(reason: str) -> list[dict[str, object]]:
+        found = json.loads(kubectl("get", "events.v1.events.k8s.io", where, "--output=json"))["items"]
+        return [each for each in found if each["reason"] == reason and each["regarding"]["kind"] == "HTTPRoute"]
+
+    apply(bad)
+    (event,) = until("the event", lambda: events("BackendNotFound"))
+    assert event["type"] == "Warning"
+    assert "missing" in str(event["note"])
+    apply(good)
+    until("that it is mended", lambda: events("ResolvedRefs"))
+    apply(bad)
+    until("the same again", lambda: "series" in events("BackendNotFound")[0])
+    assert len(events("BackendNotFound")) == 1
+    assert "BackendNotFound" in kubectl("describe", "httproute", "web", where)
+
+
+def test_the_first_question_about_parameters_is_answered(namespace: str) -> None:
+    apply(class_of(namespace, "{replicas: 3, service: {type: NodePort}}"))
+    head, row = kubectl("get", "gatewayclassparameters", namespace).splitlines()
+    assert head.split() == ["NAME", "SERVICE", "REPLICAS", "STORAGE", "USER", "VCL", "IMAGE", "AGE"]
+    assert row.split()[:3] == [namespace, "NodePort", "3"]
     kubectl("delete", "gatewayclass,gatewayclassparameters", namespace)
 
 

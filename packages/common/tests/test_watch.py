@@ -8,6 +8,7 @@ import pytest
 
 from varnish_gateway_common.kube.api import (
     GoneError,
+    InvalidError,
     Json,
     KubeError,
     NotFoundError,
@@ -147,6 +148,8 @@ def test_after_a_stable_life_the_pause_is_short_again() -> None:
 def test_what_an_answer_means() -> None:
     assert isinstance(error_of(410, ""), GoneError)
     assert type(error_of(500, "")) is KubeError
+    untyped = "failed to create typed patch object (a/b; apps/v1, Kind=Deployment): .spec.odd: field not declared"
+    assert type(error_of(500, untyped)) is InvalidError
     assert error_of(429, "", retry_after="7").retry_after_seconds == 7
     assert error_of(429, "", retry_after="Wed, 21 Oct").retry_after_seconds == 0
 

@@ -16,7 +16,7 @@ MOST_PORTS: Final = 3
 
 
 def unserved_of(merged: Merged, slices: Sequence[Slice]) -> tuple[UnservedService, ...]:
-    """By key. Names outside of the cluster have no slices, and what is wrong with them is told where they are resolved."""
+    """By key. Names outside of the cluster have no slices; what is wrong with them is told where they are resolved."""
     empty = [
         key
         for key, endpoints in merged.endpoints.items()

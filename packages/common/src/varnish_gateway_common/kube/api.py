@@ -86,10 +86,15 @@ _BY_STATUS: Final[Mapping[int, type[KubeError]]] = {
 }
 
 
+UNTYPED: Final = "failed to create typed patch object"
+"""What an API server says, with status 500, of an applied object that has fields which its kind has not."""
+
+
 def error_of(status: int, message: str, *, retry_after: str | None = None) -> KubeError:
     """The error for an HTTP status; `retry_after` is the header's text."""
     seconds = float(retry_after) if retry_after and retry_after.isdigit() else 0.0
-    return _BY_STATUS.get(status, KubeError)(message[:2000], status=status, retry_after_seconds=seconds)
+    kind = InvalidError if message.startswith(UNTYPED) else _BY_STATUS.get(status, KubeError)
+    return kind(message[:2000], status=status, retry_after_seconds=seconds)
 
 
 def path_of(api_version: str, plural: str, *, namespace: str = "", name: str = "", part: str = "") -> str:

@@ -11,7 +11,7 @@ from varnish_gateway_operator.snapshot import Snapshot
 from varnish_gateway_operator.translate.conditions import Condition, not_accepted
 from varnish_gateway_operator.translate.status import ObjectStatus, is_ours
 
-POLICY: Final = "cache policies have no effect in this version: nothing is cached but what the user's VCL caches"
+POLICY: Final = "cache policies have no effect in this version: nothing is cached"
 INVALIDATION: Final = "invalidations are not carried out by this version"
 
 
