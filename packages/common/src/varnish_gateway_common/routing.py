@@ -178,6 +178,15 @@ class Service(Document):
     external_name: ExternalName | None = None
 
 
+class Disclosure(Document):
+    """What answers tell of the gateway, besides Via."""
+
+    server: bool = False
+    """`Server` of the gateway's own answers."""
+    x_varnish: bool = False
+    """`X-Varnish`."""
+
+
 class Routing(Document):
     """The whole document."""
 
@@ -189,3 +198,4 @@ class Routing(Document):
     services: dict[ServiceKey, Service] = {}
     trusted_networks: tuple[str, ...] = ()
     """CIDR networks of proxies whose X-Forwarded-* and Forwarded are kept and continued; all others' are set anew."""
+    disclosure: Disclosure = Disclosure()

@@ -12,7 +12,7 @@ use crate::{
     matcher::{Conditions, Test, ValueMatch},
     path::{PathIndex, PathMatch},
     pick::Weights,
-    routing::{Action, Backend, Forward, Listener, Redirect, Routing, Rule, RuleId, ServiceId, Socket},
+    routing::{Action, Backend, Disclosure, Forward, Listener, Redirect, Routing, Rule, RuleId, ServiceId, Socket},
     wire,
 };
 
@@ -53,6 +53,8 @@ impl Compiler {
         for network in &wired.trusted_networks {
             build.routing.trusted.insert(network).map_err(Refused::new)?;
         }
+        let wire::Disclosure { server, x_varnish } = wired.disclosure;
+        build.routing.disclosure = Disclosure { server, x_varnish };
         for rule in &wired.rules {
             let rule = build.rule(rule);
             build.routing.rules.push(rule);

@@ -1,6 +1,6 @@
 //! What is changed in a request on its way to the backend, and in the answer on its way back.
 
-use crate::header_name::{NAME_BYTES, fits};
+use crate::header_name::{NAME_BYTES, fits, is_token};
 
 /// A header field as it stands in a message.
 #[derive(Debug)]
@@ -43,8 +43,7 @@ impl Field {
 
 /// Refuses what is no token, and the fields that frame messages or are the gateway's own.
 pub fn check_name(name: &str) -> Result<(), String> {
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if name.is_empty() || !name.bytes().all(is_token) {
+    if !is_token(name.as_bytes()) {
         return Err(format!("{name:?} is no name of a header"));
     }
     if !fits(name.as_bytes()) {

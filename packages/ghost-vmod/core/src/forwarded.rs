@@ -61,7 +61,7 @@ fn begin(request: &mut impl EditForwarded, peer: Peer, host: Option<&[u8]>) {
 
 /// What the peer said stays; where it said nothing of the scheme and the host, what it asked for is said.
 fn continue_with(request: &mut impl EditForwarded, peer: Peer, host: Option<&[u8]>) {
-    request.remove_if(|field| matches!(kind(field), Kind::Gateways | Kind::Twin));
+    request.remove_if(|field| matches!(kind(field), Kind::Gateways | Kind::Unwanted));
     request.keep(|field| kind(field) == Kind::Forwarded);
     if !peer.is_appended {
         request.append(FOR, peer.address);
@@ -84,13 +84,14 @@ enum Kind {
     Gateways,
     /// Of a client before this one.
     Forwarded,
-    /// The same with an underscore, which many servers take for a dash.
-    Twin,
+    /// Nobody's to say: one of those, or of those that frame a message, with an underscore, which many servers take for a
+    /// dash; what some take for a Connection field, or for the address of a proxy (CGI's HTTP_PROXY).
+    Unwanted,
 }
 
 /// Most fields begin with another letter, and no more of them is looked at: this runs for every request.
 fn kind(field: &[u8]) -> Kind {
-    if !matches!(field.first(), Some(b'x' | b'X' | b'f' | b'F')) {
+    if !matches!(field.first(), Some(b'c' | b'C' | b'f' | b'F' | b'p' | b'P' | b't' | b'T' | b'x' | b'X')) {
         return Kind::Ordinary;
     }
     let end = field.iter().position(|byte| *byte == b':').unwrap_or(field.len());
@@ -99,9 +100,13 @@ fn kind(field: &[u8]) -> Kind {
         Some(b'x' | b'X') if begins(name, b"x-forwarded-") || is(name, b"x-real-ip") => Kind::Forwarded,
         Some(b'x' | b'X') if begins(name, b"x-gateway-") => return Kind::Gateways,
         Some(b'f' | b'F') if is(name, b"forwarded") => Kind::Forwarded,
+        Some(b'p' | b'P') if is(name, b"proxy-connection") || is(name, b"proxy") => return Kind::Unwanted,
+        Some(b'c' | b'C' | b't' | b'T') if is(name, b"content-length") || is(name, b"transfer-encoding") => {
+            Kind::Ordinary
+        }
         _ => return Kind::Ordinary,
     };
-    if name.contains(&b'_') { Kind::Twin } else { kind }
+    if name.contains(&b'_') { Kind::Unwanted } else { kind }
 }
 
 /// Whether this is X-Forwarded-For with the address alone, as Varnish makes it of nothing.
@@ -131,9 +136,18 @@ mod tests {
             ("x-forwarded-anything", Kind::Forwarded),
             ("FORWARDED", Kind::Forwarded),
             ("X-Real-IP", Kind::Forwarded),
-            ("X_Forwarded_For", Kind::Twin),
-            ("x-forwarded_proto", Kind::Twin),
-            ("X_Real-IP", Kind::Twin),
+            ("X_Forwarded_For", Kind::Unwanted),
+            ("x-forwarded_proto", Kind::Unwanted),
+            ("X_Real-IP", Kind::Unwanted),
+            ("Content-Length", Kind::Ordinary),
+            ("Content_Length", Kind::Unwanted),
+            ("transfer-encoding", Kind::Ordinary),
+            ("TRANSFER_ENCODING", Kind::Unwanted),
+            ("Content_Type", Kind::Ordinary),
+            ("Proxy-Connection", Kind::Unwanted),
+            ("proxy_connection", Kind::Unwanted),
+            ("Proxy", Kind::Unwanted),
+            ("Proxy-Authorization", Kind::Ordinary),
             ("X-Gateway-Route", Kind::Gateways),
             ("x_gateway_route", Kind::Gateways),
             ("X-Forwarded", Kind::Ordinary),

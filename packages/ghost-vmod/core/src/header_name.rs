@@ -28,6 +28,12 @@ impl HeaderName {
     }
 }
 
+/// RFC 9110, 5.6.2.
+pub fn is_token(text: &[u8]) -> bool {
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+    !text.is_empty() && text.iter().all(is_part)
+}
+
 /// Whether Varnish can look for a field of that name.
 pub fn fits(name: &[u8]) -> bool {
     name.len() <= NAME_BYTES

@@ -6,7 +6,7 @@
 
 use std::{borrow::Cow, net::Ipv6Addr};
 
-use crate::query::escape;
+use crate::{header_name::is_token, query::escape};
 
 /// The longest name of a host (RFC 1035).
 const HOST_BYTES: usize = 255;
@@ -33,6 +33,12 @@ impl Target<'_> {
     pub fn query(&self) -> Option<&[u8]> {
         self.text.get(self.path_bytes + 1..)
     }
+}
+
+/// A method is a token. CONNECT asks for a tunnel, of which there are none, and PRI begins HTTP/2: what follows either
+/// is not read alike by everybody.
+pub fn method(raw: &[u8]) -> Result<(), Malformed> {
+    if is_token(raw) && raw != b"CONNECT" && raw != b"PRI" { Ok(()) } else { Err(Malformed) }
 }
 
 /// Unreserved characters of the path lose their escapes, the digits of other escapes become upper-case, dot segments are
@@ -140,8 +146,8 @@ pub fn host(raw: &[u8]) -> Result<Cow<'_, [u8]>, Malformed> {
     let end = if raw.first() == Some(&b'[') { literal_end(raw)? } else { name_end(raw)? };
     let (name, port) = raw.split_at(end);
     let is_port = match port {
-        [] => true,
-        [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
+        [] | [b':'] => true,
+        [b':', digits @ ..] => digits.iter().all(u8::is_ascii_digit) && is_port(digits),
         _ => false,
     };
     let name = name.strip_suffix(b".").unwrap_or(name);
@@ -149,6 +155,10 @@ pub fn host(raw: &[u8]) -> Result<Cow<'_, [u8]>, Malformed> {
         return Err(Malformed);
     }
     Ok(lower(name))
+}
+
+fn is_port(digits: &[u8]) -> bool {
+    str::from_utf8(digits).is_ok_and(|digits| digits.parse::<u16>().is_ok())
 }
 
 /// Where a name of labels, none of them empty, ends; there may be one more dot.
@@ -274,6 +284,16 @@ mod tests {
     }
 
     #[test]
+    fn methods_are_tokens_and_make_no_tunnel() {
+        for raw in ["GET", "get", "M-SEARCH", "!#$%&'*+-.^_`|~09", "connect", "CONNECTS"] {
+            assert_eq!(method(raw.as_bytes()), Ok(()), "{raw}");
+        }
+        for raw in ["", "CONNECT", "PRI", "G T", "G(T", "G{T", "G:T", "G@T", "\"GET\"", "GÉT", "G/T"] {
+            assert_eq!(method(raw.as_bytes()), Err(Malformed), "{raw}");
+        }
+    }
+
+    #[test]
     fn the_asterisk_is_for_options() {
         assert_eq!(target(b"OPTIONS", b"*").unwrap().path(), b"*");
     }
@@ -308,6 +328,7 @@ mod tests {
             ("[::1]:8080", "[::1]"),
             ("[FE80::1]", "[fe80::1]"),
             ("10.0.0.1:1", "10.0.0.1"),
+            ("a.test:65535", "a.test"),
             ("[::ffff:10.0.0.1]:1", "[::ffff:10.0.0.1]"),
         ] {
             assert_eq!(name(raw).as_deref(), Ok(bare), "{raw}");
@@ -334,6 +355,7 @@ mod tests {
             "a..b",
             ":80",
             "a:b",
+            "a:65536",
             "a:123456",
             "a:1:2",
             "[::1",

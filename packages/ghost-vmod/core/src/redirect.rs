@@ -30,6 +30,13 @@ impl Redirect {
         location
     }
 
+    /// Whether it can be said where it leads: without a host only to the origin that was asked.
+    pub fn knows_origin(&self, socket: &Socket, host: Option<&[u8]>) -> bool {
+        let is_same =
+            || self.is_https.unwrap_or(socket.is_https) == socket.is_https && self.port_of(socket) == socket.port;
+        host.is_some() || self.hostname.is_some() || is_same()
+    }
+
     /// `http://a.test:8080`; empty when nobody names a host, which only HTTP/1.0 allows.
     fn origin<F>(&self, socket: &Socket, request: &Request<F>) -> Vec<u8> {
         let host = self.hostname.as_ref().map(|name| name.as_bytes()).or(request.host);
@@ -46,11 +53,18 @@ impl Redirect {
         origin
     }
 
-    /// The port, unless it is the scheme's own. "If no port is specified: the well-known port of the redirect's scheme
-    /// where it has one, else the listener's."
+    /// The port, unless it is the scheme's own.
     fn port_shown(&self, socket: &Socket, is_https: bool) -> Option<u16> {
-        let well_known = if is_https { 443 } else { 80 };
-        let port = self.port.unwrap_or(if self.is_https.is_some() { well_known } else { socket.port });
-        (port != well_known).then_some(port)
+        let port = self.port_of(socket);
+        (port != well_known(is_https)).then_some(port)
     }
+
+    /// "If no port is specified: the well-known port of the redirect's scheme where it has one, else the listener's."
+    fn port_of(&self, socket: &Socket) -> u16 {
+        self.port.unwrap_or_else(|| self.is_https.map_or(socket.port, well_known))
+    }
+}
+
+fn well_known(is_https: bool) -> u16 {
+    if is_https { 443 } else { 80 }
 }

@@ -22,6 +22,7 @@ pub struct ServiceId(pub u32);
 pub struct Routing {
     /// Whose word on the clients before them is taken.
     pub trusted: Networks,
+    pub disclosure: Disclosure,
     pub(crate) sockets: Vec<Socket>,
     pub(crate) rules: Vec<Rule>,
     pub(crate) services: Vec<Box<str>>,
@@ -45,6 +46,15 @@ impl Routing {
     pub fn services(&self) -> &[Box<str>] {
         &self.services
     }
+}
+
+/// What answers tell of the gateway, besides Via.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Disclosure {
+    /// Server, of ghost's own answers.
+    pub server: bool,
+    /// X-Varnish.
+    pub x_varnish: bool,
 }
 
 /// What listens on one port.

@@ -20,6 +20,8 @@ pub enum Verdict {
     Forward(RuleId),
     /// This rule answers with a redirect of that status.
     Redirect(RuleId, u16),
+    /// This rule answers with a redirect to another origin, whose host the client does not say.
+    Hostless(RuleId),
     /// This rule cannot be carried out.
     Refuse(RuleId),
 }
@@ -32,6 +34,7 @@ impl Verdict {
             Self::Misdirected => 421,
             Self::Forward(_) => 0,
             Self::Redirect(_, status) => status,
+            Self::Hostless(_) => 400,
             Self::Refuse(_) => 500,
         }
     }
@@ -39,7 +42,7 @@ impl Verdict {
     pub fn rule(self) -> Option<RuleId> {
         match self {
             Self::NoListener | Self::Misdirected | Self::NoRoute => None,
-            Self::Forward(rule) | Self::Redirect(rule, _) | Self::Refuse(rule) => Some(rule),
+            Self::Forward(rule) | Self::Redirect(rule, _) | Self::Hostless(rule) | Self::Refuse(rule) => Some(rule),
         }
     }
 }
@@ -63,9 +66,10 @@ impl Connection<'_> {
 }
 
 impl Rule {
-    fn verdict(&self, id: RuleId) -> Verdict {
+    fn verdict(&self, id: RuleId, socket: &Socket, host: Option<&[u8]>) -> Verdict {
         match &self.action {
             Action::Forward(_) => Verdict::Forward(id),
+            Action::Redirect(redirect) if !redirect.knows_origin(socket, host) => Verdict::Hostless(id),
             Action::Redirect(redirect) => Verdict::Redirect(id, redirect.status),
             Action::Refuse => Verdict::Refuse(id),
         }
@@ -83,6 +87,6 @@ impl Routing {
         let Some(listener) = listener else { return Verdict::NoListener };
         let holds = |id| self.rule(id).conditions.hold(request);
         let rule = listener.hosts.covering(request.host).find_map(|paths| paths.find(request.path, holds));
-        rule.map_or(Verdict::NoRoute, |id| self.rule(id).verdict(id))
+        rule.map_or(Verdict::NoRoute, |id| self.rule(id).verdict(id, socket, request.host))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use ghost_core::{Action, request::Request};
+use ghost_core::{Action, filter::EditFields, request::Request, routing::Disclosure};
 
 use crate::{
     context::Context,
@@ -10,7 +10,7 @@ use crate::{
     message::Message,
     panic_if_asked,
     receive::{host_of, split},
-    state::IS_DRAINING,
+    state::{self, IS_DRAINING},
     task::Task,
     ways::fetch::handover::take_back,
     ways::{tunnel, upgrade::Offered},
@@ -32,6 +32,11 @@ pub fn synth(context: Context) {
 
 fn fill(context: Context, mut answer: Message, asked: Message, is_error: bool) {
     close_when_draining(answer);
+    let disclosed = disclosure();
+    if !disclosed.server {
+        answer.remove(b"server");
+    }
+    hide(answer, disclosed);
     let task = context.known_task();
     if task.as_ref().is_some_and(|task| task.reply.is_some()) {
         return;
@@ -49,7 +54,7 @@ fn fill(context: Context, mut answer: Message, asked: Message, is_error: bool) {
         return;
     }
     if matches!(answer.status(), 400 | 414 | 431) {
-        answer.set("Connection", b"close");
+        close(context, answer);
     }
     if let Some((location, task)) = task.and_then(|task| Some((location(context, task, asked)?, task))) {
         answer.set("Location", &location);
@@ -59,16 +64,27 @@ fn fill(context: Context, mut answer: Message, asked: Message, is_error: bool) {
     context.write_body(body(answer.status()));
 }
 
+/// What follows on the connection may be no request. HAProxy takes Connection for itself, and wants to be told.
+fn close(context: Context, answer: Message) {
+    answer.set("Connection", b"close");
+    if context.is_behind_front() {
+        answer.set("X-Gateway-Close", b"1");
+    }
+}
+
 fn location(context: Context, task: &Task, asked: Message) -> Option<Vec<u8>> {
     let routed = task.routed.as_ref()?;
     let Action::Redirect(redirect) = &routed.rule().action else {
         return None;
     };
+    if redirect.status != task.answer {
+        return None;
+    }
     let socket = routed.plan.routing.socket(context.socket())?;
     let host = host_of(asked);
     let (path, query) = split(asked.url());
     let request = Request { method: asked.method(), host: host.as_deref(), path, query, fields: &asked };
-    Some(redirect.location(socket, &request))
+    redirect.knows_origin(socket, host.as_deref()).then(|| redirect.location(socket, &request))
 }
 
 fn body(status: u16) -> &'static [u8] {
@@ -91,12 +107,34 @@ fn body(status: u16) -> &'static [u8] {
     }
 }
 
+fn disclosure() -> Disclosure {
+    state::plan().map(|plan| plan.routing.disclosure).unwrap_or_default()
+}
+
+/// Takes away what tells whose number this is among Varnish's requests.
+fn hide(mut answer: Message, disclosed: Disclosure) {
+    if !disclosed.x_varnish {
+        answer.remove(b"x-varnish");
+    }
+}
+
+/// What Varnish says of itself in an answer of a backend's. Age is for what was in the cache (RFC 9111, 5.1): Varnish gives
+/// it to all. Nothing of it is there in one that Varnish did not fetch, but a number.
+pub fn sign(context: Context, mut answer: Message, is_signed: bool) {
+    answer.sign_via(is_signed);
+    hide(answer, disclosure());
+    if !context.is_hit() && answer.value(b"age") == Some(b"0") {
+        answer.remove(b"age");
+    }
+}
+
 /// The response filters of the route, once an answer.
 pub fn deliver(context: Context) {
     panic_if_asked(context, "deliver");
     let Some(mut answer) = context.response() else {
         return;
     };
+    sign(context, answer, true);
     if let Some(task) = context.known_task() {
         become_upgraded(context, answer, task);
         filter_by_route(&mut answer, task);

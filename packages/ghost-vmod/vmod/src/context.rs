@@ -114,6 +114,11 @@ impl<'a> Context<'a> {
         unsafe { (*self.raw).sp }
     }
 
+    /// Whether the answer was in the cache.
+    pub fn is_hit(self) -> bool {
+        unsafe { (*self.raw).req.as_ref().is_some_and(|request| request.is_hit() != 0) }
+    }
+
     /// How often the request began again.
     pub fn restarts(self) -> u32 {
         unsafe { (*self.raw).req.as_ref().map_or(0, |request| request.restarts) }
@@ -134,6 +139,19 @@ impl<'a> Context<'a> {
             let time = libc::timeval { tv_sec: seconds.into(), tv_usec: 0 };
             let bytes = libc::socklen_t::try_from(size_of_val(&time)).unwrap_or(0);
             libc::setsockopt(session.fd, libc::SOL_SOCKET, libc::SO_RCVTIMEO, (&raw const time).cast(), bytes);
+        }
+    }
+
+    /// Whether HAProxy stands between the client and us: it comes by a unix socket.
+    pub fn is_behind_front(self) -> bool {
+        let mut domain: c_int = 0;
+        let mut bytes = libc::socklen_t::try_from(size_of_val(&domain)).unwrap_or(0);
+        unsafe {
+            (*self.raw).sp.as_ref().is_some_and(|session| {
+                let place = (&raw mut domain).cast();
+                libc::getsockopt(session.fd, libc::SOL_SOCKET, libc::SO_DOMAIN, place, &raw mut bytes) == 0
+                    && domain == libc::AF_UNIX
+            })
         }
     }
 

@@ -16,6 +16,9 @@ use varnish::ffi;
 
 use crate::{varnish_abi::HDF_FILTER, workspace};
 
+/// Neither whose gateway this is nor what it is made of.
+const VIA: &CStr = c"Via: 1.1 varnish-gateway";
+
 /// Texts that are read live as long as the task, since its workspace is only ever added to.
 #[derive(Clone, Copy)]
 pub struct Message<'a> {
@@ -45,6 +48,11 @@ impl<'a> Message<'a> {
 
     pub fn url(self) -> &'a [u8] {
         self.line(ffi::HTTP_HDR_URL)
+    }
+
+    /// As it stands in the first line.
+    pub fn protocol(self) -> &'a [u8] {
+        self.line(ffi::HTTP_HDR_PROTO)
     }
 
     pub fn is_http_1_1(self) -> bool {
@@ -146,16 +154,27 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// Who passed it on, after those who did before.
-    pub fn append_via(self) {
-        // SAFETY: Varnish's own name lives as long as the process; the field's name has Varnish's form.
-        unsafe {
-            let own = ffi::http_ViaHeader();
-            if self.value(b"via").is_some() {
-                ffi::http_AppendHeader(self.http, c"\x04Via:".as_ptr(), own);
-            } else {
-                self.append_parts(&[b"Via: ", CStr::from_ptr(own).to_bytes()]);
-            }
+    /// Who passed it on, after those who did before: a pseudonym (RFC 9110, 7.6.3) in place of what Varnish says of itself,
+    /// where it has signed already.
+    pub fn sign_via(self, is_signed: bool) {
+        // SAFETY: Varnish's own text lives as long as the process.
+        let of_varnish = unsafe { CStr::from_ptr(ffi::http_ViaHeader()) }.to_bytes();
+        let last = (0..)
+            .zip(self.lines())
+            .skip(ffi::HTTP_HDR_FIRST as usize)
+            .filter_map(|(place, line)| Some((place, value_of(text(line), b"via")?)));
+        let Some((place, value)) = last.last() else {
+            // SAFETY: a static text needs no room in the workspace.
+            return unsafe { ffi::http_SetHeader(self.http, VIA.as_ptr()) };
+        };
+        let before = if is_signed { value.strip_suffix(of_varnish).unwrap_or(value) } else { value };
+        let line = match before.trim_ascii_end().strip_suffix(b",").unwrap_or(before) {
+            b"" => Some(VIA.as_ptr()),
+            before => self.copy(&[b"Via: ", before, b", ", &VIA.to_bytes()[b"Via: ".len()..]]),
+        };
+        if let Some(line) = line {
+            // SAFETY: the line ends with a zero byte, and lives in the workspace or for ever; there is one at that place.
+            unsafe { ffi::http_SetH(self.http, place, line) }
         }
     }
 

@@ -56,7 +56,7 @@ fn receive_again(tables: &Tables, context: Context) -> Option<u16> {
 /// What Varnish did to the request before.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Received {
-    /// It appended client.ip to X-Forwarded-For.
+    /// It appended client.ip to X-Forwarded-For, and itself to Via.
     AsVarnishBegan,
     /// It undid that, too.
     RolledBack,
@@ -104,7 +104,8 @@ fn excess(context: Context) -> Option<Excess> {
 
 /// Brings the target into one form, makes the host of an absolute-form target the Host; returns the host's name.
 fn normalise<'a>(context: Context<'a>, request: Message<'a>) -> Result<Option<Cow<'a, [u8]>>, Malformed> {
-    if request.has_overlong_name() {
+    normalise::method(request.method())?;
+    if request.has_overlong_name() || !is_framed_once(request) {
         return Err(Malformed);
     }
     let url = request.url();
@@ -124,12 +125,24 @@ fn normalise<'a>(context: Context<'a>, request: Message<'a>) -> Result<Option<Co
     }
 }
 
+/// Whether everybody reads the same message: Varnish looks at the first Transfer-Encoding alone, takes one in HTTP/1.0,
+/// and the protocol in any case.
+fn is_framed_once(request: Message) -> bool {
+    let mut encodings = request.values(b"transfer-encoding");
+    match request.protocol() {
+        b"HTTP/1.1" => encodings.nth(1).is_none(),
+        b"HTTP/1.0" => encodings.next().is_none(),
+        _ => false,
+    }
+}
+
 /// Finds the rule, makes its director the request's, and says so in X-Gateway-*.
 fn route(tables: &Tables, context: Context, mut request: Message, host: Option<&[u8]>, received: Received) -> u16 {
     let table = tables.newest(context);
     let socket = context.socket();
     let known = table.plan.as_ref().and_then(|plan| plan.routing.socket(socket));
     let is_https = known.is_some_and(|socket| socket.is_https);
+    request.sign_via(received == Received::AsVarnishBegan);
     set_forwarded(table.plan.as_deref(), context, request, is_https, received);
     let Some(plan) = &table.plan else {
         tables.nowhere().hint(context);
@@ -160,7 +173,7 @@ fn route(tables: &Tables, context: Context, mut request: Message, host: Option<&
     verdict.status()
 }
 
-/// Removes X-Gateway-*, and has X-Forwarded-* say what is so.
+/// Removes X-Gateway-* and what nobody may say, and has X-Forwarded-* say what is so.
 fn set_forwarded(plan: Option<&Plan>, context: Context, mut request: Message, is_https: bool, received: Received) {
     let is_in = |address| plan.is_some_and(|plan| plan.routing.trusted.contain(address));
     let peer = Peer {
@@ -179,6 +192,7 @@ fn count_verdict(verdict: Verdict) {
         Verdict::Misdirected => &COUNTS.misdirected,
         Verdict::Forward(_) => &COUNTS.forwarded,
         Verdict::Redirect(..) => &COUNTS.redirected,
+        Verdict::Hostless(_) => &COUNTS.malformed,
         Verdict::Refuse(_) => &COUNTS.refused,
     });
 }

@@ -17,6 +17,7 @@ from varnish_gateway_common.pod import Pod, PodSocket
 BIND_SUFFIX: Final = len(".4194304.tmp")
 """HAProxy binds a unix socket under another name first."""
 
+_BAD_REQUEST: Final = r'content-type "text/plain; charset=utf-8" string "400 Bad Request\n" hdr connection close'
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _PATH: Final = re.compile(r"[A-Za-z0-9/_.+-]+")
 _HOST: Final = re.compile(r"(\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9])?)*")
@@ -38,6 +39,20 @@ KEPT_CONNECTIONS: Final = 8
 
 STREAMS: Final = 100
 """What one connection over HTTP/2 may ask for at once."""
+
+REFUSED: Final = (
+    "METH_CONNECT",
+    "{ fc_http_major 1 } !{ req.ver 1.0 1.1 }",
+    "HTTP_1.0 { req.fhdr(transfer-encoding) -m found }",
+    "HTTP_1.0 { method POST PUT } !{ req.fhdr(content-length) -m found }",
+    "{ method HEAD } { req.hdr_val(content-length) gt 0 }",
+    "{ method HEAD } { req.fhdr(transfer-encoding) -m found }",
+)
+"""What varnishd refuses on its own sockets, and what HAProxy would hand on as something else: the body of CONNECT as
+the next request, another version as HTTP/1.1."""
+
+CLOSE: Final = "x-gateway-close"
+"""ghost's word that a client's connection is to be closed; HAProxy takes a server's Connection for itself."""
 
 
 class ConfigurationError(Exception):
@@ -233,9 +248,13 @@ def _pair(socket: PodSocket, paths: FrontPaths, addresses: Collection[str], requ
     leaves = "\n    option abortonclose" if is_tls else ""
     places = [f"{listen_address(one, socket.port)}{' v6only' if one == '::' else ''}" for one in addresses]
     binds = "\n    ".join(f"bind {place} {options}" for place in places)
+    refused = "\n    ".join(f"http-request return status 400 {_BAD_REQUEST} if {condition}" for condition in REFUSED)
     return f"""\
 frontend {socket.name}
     {binds}
+    {refused}
+    http-response set-header connection close if {{ res.fhdr({CLOSE}) -m found }}
+    http-response del-header {CLOSE}
     stick-table type ipv6 size 100k expire 10s store conn_cur
     http-request track-sc0 src,ipmask(32,64) if HTTP_2.0
     http-request deny deny_status 429 if {{ sc0_conn_cur gt {max(requests // 2, STREAMS)} }}

@@ -115,6 +115,7 @@ impl Gateway {
     }
 
     fn route(&mut self, sent: &Sent) -> Result<Outcome, u16> {
+        normalise::method(sent.method.as_bytes()).map_err(|_| 400_u16)?;
         let target = normalise::target(sent.method.as_bytes(), sent.target.as_bytes()).map_err(|_| 400_u16)?;
         let host = target.authority.or_else(|| sent.headers.first(b"host")).ok_or(400_u16)?;
         let host = normalise::host(host).map_err(|_| 400_u16)?;

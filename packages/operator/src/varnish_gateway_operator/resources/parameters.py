@@ -251,6 +251,15 @@ class ClientAddress(Described):
     """Peers whose X-Forwarded-* and Forwarded are believed."""
 
 
+class AnswerDisclosure(Described):
+    """What answers tell of the gateway itself. `Via` always says `1.1 varnish-gateway`."""
+
+    server: StrictBool = False
+    """The gateway's own answers have `Server: Varnish`; answers of backends have the backend's in any case."""
+    x_varnish: StrictBool = False
+    """All answers have X-Varnish, the numbers that varnishlog knows their requests by."""
+
+
 class Autoscaling(Described):
     """A HorizontalPodAutoscaler."""
 
@@ -344,6 +353,8 @@ class ParametersSpec(Described):
     """Who the client is."""
     header_limits: HeaderLimits = HeaderLimits()
     """How large heads may be. Every thread of varnishd has room for one: large limits cost memory."""
+    disclosure: AnswerDisclosure = AnswerDisclosure()
+    """What answers tell of the gateway itself."""
     external_names: StrictBool = False
     """Services of type ExternalName are followed. Whoever may make one then decides what the gateway connects to."""
     passes: Passes = "Auto"

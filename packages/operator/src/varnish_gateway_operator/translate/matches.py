@@ -51,6 +51,8 @@ def _match(
     found = _path(path_type, path)
     if isinstance(found, Problem):
         return found
+    if method == "CONNECT":
+        return unsupported("method", "CONNECT asks for a tunnel, which no gateway here makes")
     if method is not None and method not in METHODS:
         return unsupported("method", f"{quoted(method)} is not a method that can be matched")
     if isinstance(headers, Problem):

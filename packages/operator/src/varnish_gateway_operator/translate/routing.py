@@ -30,7 +30,11 @@ class Standing:
 
 
 def routing_json(
-    gateway: GatewayVerdict, standings: Sequence[Standing], *, trusted_networks: tuple[str, ...] = ()
+    gateway: GatewayVerdict,
+    standings: Sequence[Standing],
+    *,
+    trusted_networks: tuple[str, ...] = (),
+    disclosure: routing.Disclosure = routing.Disclosure(),  # noqa: B008 - frozen
 ) -> bytes:
     """Canonical bytes of the document."""
     ranked = sorted(
@@ -47,6 +51,8 @@ def routing_json(
         parts += [b',"services":{', b",".join(services), b"}"]
     if trusted_networks:
         parts += [b',"trusted_networks":', json.dumps(trusted_networks, separators=(",", ":")).encode()]
+    if disclosure != routing.Disclosure():
+        parts += [b',"disclosure":', disclosure.to_json()]
     return b"".join((*parts, b"}"))
 
 

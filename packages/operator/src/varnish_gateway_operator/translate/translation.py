@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from varnish_gateway_common.document import digest
 from varnish_gateway_common.report import Report
+from varnish_gateway_common.routing import Disclosure
 from varnish_gateway_operator.resources.base import Resource
 from varnish_gateway_operator.resources.parameters import ParametersSpec
 from varnish_gateway_operator.snapshot import Key, Snapshot
@@ -171,7 +172,12 @@ def _gateway(verdict: GatewayVerdict, seen: _Seen, options: Options) -> _Transla
     if not verdict.served and not options.cluster:
         return _Translated(None, accepted, not_programmed("Invalid", "no listener can be served"))
     spec = seen.parameters_of(verdict)
-    routing = routing_json(verdict, seen.standings, trusted_networks=spec.client_address.trusted_networks)
+    routing = routing_json(
+        verdict,
+        seen.standings,
+        trusted_networks=spec.client_address.trusted_networks,
+        disclosure=Disclosure(server=spec.disclosure.server, x_varnish=spec.disclosure.x_varnish),
+    )
     plan = GatewayPlan(routing, None, None, seen.certificates.document, seen.certificates.files)
     if accepted.status != "True":  # routes stay in effect; what the invalid part decides stays as it was
         return _Translated(plan, accepted, not_programmed("Invalid", accepted.message))

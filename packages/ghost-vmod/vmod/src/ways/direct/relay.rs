@@ -3,7 +3,7 @@
 use ghost_core::filter::EditFields;
 
 use crate::{
-    answer::{close_when_draining, filter_by_route},
+    answer::{close_when_draining, filter_by_route, sign},
     context::Context,
     exchange::Response,
     message::Message,
@@ -23,6 +23,7 @@ pub fn relay(context: Context) -> bool {
     if !take_over(answer, task) {
         return false;
     }
+    sign(context, answer, false);
     panic_if_asked(context, "relay");
     if let (Some(routed), Some(reply)) = (&task.routed, &task.reply) {
         routed.rule().filter_answer_of(reply.place, &mut answer);
@@ -70,6 +71,5 @@ fn take_over(mut answer: Message, task: &mut Task) -> bool {
         answer.remove(b"date");
     }
     answer.append_lines(response.fields().map(|(line, _)| line));
-    answer.append_via();
     true
 }
