@@ -18,7 +18,7 @@ from varnish_gateway_chaperone import front as front_module
 from varnish_gateway_chaperone.haproxy.daemon import FrontError
 from varnish_gateway_chaperone.haproxy.runtime import statistics
 from varnish_gateway_chaperone.observe import Observer
-from varnish_gateway_chaperone.supervisor import liveness
+from varnish_gateway_chaperone.supervisor import liveness, supervised
 from varnish_gateway_chaperone.varnish.statistics import Varnishstat
 from varnish_gateway_common.pod import Pod, PodSocket
 
@@ -275,6 +275,6 @@ async def test_what_is_offered(rig: Rig) -> None:
 
 
 def test_the_watch_is_quicker_than_a_restart_of_the_pod() -> None:
-    longest = liveness.MISSES * (front_module.LOOK_SECONDS + front_module.ANSWER_SECONDS)
+    longest = liveness.MISSES * (supervised.LOOK_SECONDS + front_module.ANSWER_SECONDS)
     assert longest > liveness.HANG_SECONDS, "so this is what it takes"
     assert longest < 10

@@ -26,13 +26,12 @@ from varnish_gateway_chaperone.haproxy.vetting import Vetting
 from varnish_gateway_chaperone.logs import Log
 from varnish_gateway_chaperone.merge import ParsedPod
 from varnish_gateway_chaperone.supervisor.liveness import Misses
-from varnish_gateway_chaperone.supervisor.tree import Backoff, how_it_ended
+from varnish_gateway_chaperone.supervisor.supervised import Supervised
 from varnish_gateway_chaperone.varnish.daemon import ports_in_use
 from varnish_gateway_common.files import write_if_changed
 from varnish_gateway_common.pod import Pod
 from varnish_gateway_common.report import Refusal
 
-LOOK_SECONDS: Final = 0.5
 ANSWER_SECONDS: Final = 2.0
 """For the answer to a question that has been sent."""
 POLL_SECONDS: Final = 0.05
@@ -49,30 +48,39 @@ class Front:
     def __init__(self, program: FrontProgram, log: Log, wake: Callable[[], None]) -> None:
         self._program = program
         self._log = log
-        self._wake = wake
         self._vetting = Vetting()
-        self._backoff = Backoff()
-        self._not_before = 0.0
-        self._started_at = 0.0
-        self._watching: asyncio.Task[None] | None = None
+        self._one = Supervised[Haproxy]("HAProxy", self._look, log, wake)
+        self._misses = Misses()
         self._is_reloading = False
         self._pems: Mapping[str, bytes] = {}
         self._applied: ParsedCertificates | None = None
         self._bare: frozenset[str] = frozenset()
         """Sockets without a certificate."""
-        self.haproxy: Haproxy | None = None
-        self.refusal: Refusal | None = None
         self.certificates_refusal: Refusal | None = None
         self.certificates_digest = ""
-        self.restarts = 0
         self.reloads = 0
         self.updates = 0
         self.refusals = 0
 
     @property
+    def haproxy(self) -> Haproxy | None:
+        """The one that runs."""
+        return self._one.current
+
+    @property
+    def refusal(self) -> Refusal | None:
+        """Of the pod.json that HAProxy does not start with."""
+        return self._one.refusal
+
+    @property
+    def restarts(self) -> int:
+        """How often HAProxy had to be started again."""
+        return self._one.restarts
+
+    @property
     def retry_seconds(self) -> float | None:
         """When to try again; None: nothing is due."""
-        return max(self._not_before - time.monotonic(), 0.0) if self._not_before else None
+        return self._one.retry_seconds
 
     def serves(self, pod: Pod) -> bool:
         """Whether every socket that needs HAProxy has it."""
@@ -88,7 +96,8 @@ class Front:
     async def ensure(self, pod: ParsedPod, certificates: ParsedCertificates | None) -> None:
         """HAProxy for this pod.json, with these certificates. Raises OSError for a full disk."""
         if self.haproxy and not self.haproxy.is_running:
-            await self._bury(self.haproxy)
+            await self._one.bury(self.haproxy)
+            self._one.current = None
         if not proxied(pod.pod):
             self._took(certificates)
             return
@@ -96,8 +105,7 @@ class Front:
             return
         if self.haproxy:
             await self._change(self.haproxy, certificates, await self._target(pod.pod, certificates))
-        elif time.monotonic() >= self._not_before:
-            self._not_before = 0.0
+        elif self._one.is_due():
             await self._start(pod, certificates)
         if self.haproxy and self.haproxy.is_running:
             self._took(certificates)
@@ -143,16 +151,16 @@ class Front:
             taken = ports_in_use(proxied(pod.pod), self._program.address)
             if taken:
                 raise FrontError(f"port {taken[0]} of {self._program.address} is in use by another process")
-            self.haproxy = await self._started(pod, certificates)
+            haproxy = await self._started(pod, certificates)
         except FrontError as error:
-            self._failed(pod, str(error))
+            self._one.failed(pod.digest, str(error))
             return
-        self._started_at = time.monotonic()
-        self._pems = self.haproxy.tls.pems
-        self.refusal = None
-        milliseconds = round(1000 * (self._started_at - begun))
+        self._pems = haproxy.tls.pems
+        self._misses = Misses()
+        self._one.confirm()
+        self._one.started(haproxy)
+        milliseconds = round(1000 * (time.monotonic() - begun))
         self._log.info(f"HAProxy serves {len(self._pems)} certificates after {milliseconds} ms")
-        self._watching = asyncio.create_task(self._watch(self.haproxy), name="watch of HAProxy")
 
     async def _started(self, pod: ParsedPod, certificates: ParsedCertificates | None) -> Haproxy:
         """With all of them, since looking at a thousand takes as long as serving them; without the bad ones if need be.
@@ -171,15 +179,6 @@ class Front:
         self._say(certificates, {})
         return haproxy
 
-    def _failed(self, pod: ParsedPod, message: str) -> None:
-        delay = self._backoff.after(0)
-        refusal = Refusal(input="pod", digest=pod.digest, message=message)
-        say = self._log.debug if refusal == self.refusal else self._log.error
-        say("HAProxy does not start; tried again", message=message, delay_seconds=round(delay, 1))
-        self.refusal = refusal
-        self._not_before = time.monotonic() + delay
-        self._wake()
-
     async def _change(self, haproxy: Haproxy, certificates: ParsedCertificates | None, target: Tls) -> None:
         """Files first, then step by step what can be said so; the rest, and what went wrong, is a reload."""
         plan = steps(haproxy.tls, target)
@@ -195,7 +194,7 @@ class Front:
             await self._undo(haproxy, target)
             return
         except HaproxyError as error:
-            await self._lost(haproxy, str(error))
+            await self._one.lost(haproxy, str(error))
             return
         haproxy.tls, self._pems = target, target.pems
         milliseconds = round(1000 * (time.monotonic() - begun))
@@ -247,60 +246,25 @@ class Front:
         try:
             await self._reload(haproxy)
         except HaproxyError as error:
-            await self._lost(haproxy, str(error))
+            await self._one.lost(haproxy, str(error))
 
-    async def _lost(self, haproxy: Haproxy, reason: str) -> None:
-        self._log.error("HAProxy does not answer and is killed", reason=reason)
-        self._unwatch()
-        await haproxy.child.kill()
-        self._wake()
-
-    async def _bury(self, haproxy: Haproxy) -> None:
-        """A HAProxy that served and died: the next one at once, however often. Who can end it must not end the rest."""
-        self._unwatch()
-        code = await haproxy.child.kill()
-        lived = time.monotonic() - self._started_at
-        self._log.error(f"HAProxy {how_it_ended(code)}; started again", lived_seconds=round(lived, 1))
-        self.haproxy = None
-        self.restarts += 1
-        self._backoff.reset()
-        self._not_before = 0.0
-
-    async def _watch(self, haproxy: Haproxy) -> None:
-        """Notice when HAProxy ends or hangs."""
-        ended = asyncio.create_task(haproxy.child.wait(), name="end of HAProxy")
-        misses = Misses()
-        try:
-            while not ended.done():
-                await asyncio.wait({ended}, timeout=LOOK_SECONDS)
-                misses = await self._look(haproxy, misses)
-        finally:
-            ended.cancel()
-        self._wake()
-
-    async def _look(self, haproxy: Haproxy, before: Misses) -> Misses:
+    async def _look(self, haproxy: Haproxy) -> None:
         """While one worker follows another, a question may be lost, and the master answers none."""
         begun = time.monotonic()
         try:
             await haproxy.look(ANSWER_SECONDS)
         except HaproxyError as error:
-            misses = before.and_one(begun)
-            if self._is_reloading or not haproxy.is_running:
-                return Misses()
-            if misses.are_a_hang(time.monotonic()):
-                self._log.error("HAProxy does not answer and is killed", reason=str(error), questions=misses.number)
-                await haproxy.child.kill()
-            return misses
-        return Misses()
-
-    def _unwatch(self) -> None:
-        if self._watching:
-            self._watching.cancel()
-            self._watching = None
+            self._misses = Misses() if self._is_reloading else self._misses.and_one(begun)
+            if haproxy.is_running and self._misses.are_a_hang(time.monotonic()):
+                reason, questions = str(error), self._misses.number
+                self._log.error("HAProxy does not answer and is killed", reason=reason, questions=questions)
+                await haproxy.kill()
+        else:
+            self._misses = Misses()
 
     def soft_stop(self) -> None:
         """No new connections from now on."""
-        self._unwatch()
+        self._one.unwatch()
         if self.haproxy:
             self.haproxy.soft_stop()
 
@@ -326,12 +290,11 @@ class Front:
 
     async def stop(self) -> None:
         """At once; the next `ensure` starts another one."""
-        self._unwatch()
+        self._one.unwatch()
         if self.haproxy:
             await self.haproxy.child.stop(STOP_SECONDS)
-        self.haproxy = None
-        self._backoff.reset()
-        self._not_before = 0.0
+        self._one.current = None
+        self._one.at_once()
 
     async def _activity(self, haproxy: Haproxy) -> str | None:
         """`<requests in progress> <requests so far>`; None when a stopping worker cannot be asked."""

@@ -11,7 +11,7 @@ from varnish_gateway_chaperone.front import Front
 from varnish_gateway_chaperone.haproxy.daemon import FrontError
 from varnish_gateway_chaperone.logs import Log
 from varnish_gateway_chaperone.merge import ParsedPod
-from varnish_gateway_chaperone.supervisor.tree import Backoff, how_it_ended
+from varnish_gateway_chaperone.supervisor.supervised import Supervised
 from varnish_gateway_chaperone.varnish.cli import CliError, CliRefusedError
 from varnish_gateway_chaperone.varnish.daemon import PortInUseError, Program, StartError, Varnishd, ports_in_use
 from varnish_gateway_chaperone.varnish.ghost import Ghost, GhostError
@@ -27,7 +27,6 @@ from varnish_gateway_chaperone.varnish.vcl import VclError
 from varnish_gateway_common.files import write_if_changed
 from varnish_gateway_common.report import Refusal
 
-LOOK_SECONDS: Final = 0.5
 SHORTEN_SECONDS: Final = 5.0
 """A VCL that is being compiled holds up varnishd's CLI; connections end without its help too."""
 SESSIONS_POLL_SECONDS: Final = 0.1
@@ -64,25 +63,34 @@ class Serving:
         self._statistics = statistics
         self._log = log
         self._wake = wake
-        self._backoff = Backoff()
-        self._not_before = 0.0
-        self._started_at = 0.0
-        self._watching: asyncio.Task[None] | None = None
+        self._one = Supervised[Varnishd]("varnishd", self._look, log, wake)
         self._refused_pod = ""
         self._awaited_since: float | None = None
         self._last_good: ParsedPod | None = None
-        self.varnishd: Varnishd | None = None
-        self.refusal: Refusal | None = None
         self.is_draining = False
         self.hasten = asyncio.Event()
-        self.varnishd_restarts = 0
         self._deaths = 0
         self._deaths_before = 0
 
     @property
+    def varnishd(self) -> Varnishd | None:
+        """The one that runs."""
+        return self._one.current
+
+    @property
+    def refusal(self) -> Refusal | None:
+        """Of the pod.json that varnishd does not start with."""
+        return self._one.refusal
+
+    @property
+    def varnishd_restarts(self) -> int:
+        """How often varnishd itself had to be started again."""
+        return self._one.restarts
+
+    @property
     def retry_seconds(self) -> float | None:
         """When to try again; None: nothing is due."""
-        return max(self._not_before - time.monotonic(), 0.0) if self._not_before else None
+        return self._one.retry_seconds
 
     @property
     def worker_restarts(self) -> int:
@@ -97,11 +105,11 @@ class Serving:
         """A varnishd for this pod.json, or for the last good one when varnishd refuses it; None: not now."""
         pod = self._last_good if self._last_good and wanted.digest == self._refused_pod else wanted
         if self.varnishd and not self.varnishd.is_running:
-            await self._bury(self.varnishd)
+            await self._one.bury(self.varnishd)
+            self._forget()
         if self.varnishd and self.varnishd.pod.digest != pod.digest:
             await self._replace(self.varnishd, pod)
-        if self.varnishd is None and time.monotonic() >= self._not_before:
-            self._not_before = 0.0
+        if self._one.is_due():
             await self._start(pod)
         return self.varnishd
 
@@ -126,9 +134,8 @@ class Serving:
         """This varnishd serves: its pod.json is good, and when it is the wanted one nothing is refused any more."""
         pod = self.varnishd.pod if self.varnishd else None
         if pod and pod.digest == wanted.digest:
-            self.refusal = None
+            self._one.confirm()
             self._refused_pod = ""
-            self._not_before = 0.0
         if pod and pod is not self._last_good:
             self._keep(pod)
 
@@ -143,32 +150,28 @@ class Serving:
 
     async def lost(self, reason: str) -> None:
         """varnishd cannot be talked to any more: it is killed, and started again by the next `ensure`."""
-        if self.varnishd and self.varnishd.is_running:
-            self._log.error("varnishd does not answer and is killed", reason=reason)
-            self._unwatch()
-            await self.varnishd.kill()
-        self._wake()
+        if self.varnishd:
+            await self._one.lost(self.varnishd, reason)
 
     async def _abandon(self, varnishd: Varnishd) -> None:
-        self._unwatch()
+        self._one.unwatch()
         await varnishd.kill()
         self._forget()
 
     def _forget(self) -> None:
         """This varnishd is gone; what it has counted is not."""
-        self.varnishd = None
+        self._one.current = None
         self._deaths_before, self._deaths = self.worker_restarts, 0
 
     async def _start(self, pod: ParsedPod) -> None:
         begun = time.monotonic()
         try:
-            self.varnishd = await self._program.start(pod, self._log)
+            varnishd = await self._program.start(pod, self._log)
         except StartError as error:
             self._failed(pod, error)
             return
-        self._started_at = time.monotonic()
-        self._log.debug("varnishd is up", milliseconds=round(1000 * (self._started_at - begun)))
-        self._watching = asyncio.create_task(self._watch(self.varnishd), name="watch of varnishd")
+        self._log.debug("varnishd is up", milliseconds=round(1000 * (time.monotonic() - begun)))
+        self._one.started(varnishd)
 
     def _keep(self, pod: ParsedPod) -> None:
         self._last_good = pod
@@ -179,71 +182,36 @@ class Serving:
 
     def _failed(self, pod: ParsedPod, error: StartError) -> None:
         """Another's port may become free; anything else is the pod.json's fault when there was a better one."""
-        delay = self._backoff.after(0)
-        self._refuse(pod, str(error), delay)
+        self._one.failed(pod.digest, str(error))
         if self._last_good and self._last_good.digest != pod.digest and not isinstance(error, PortInUseError):
             self._refused_pod = pod.digest
-            delay = 0.0
-        self._not_before = time.monotonic() + delay
-        self._wake()
-
-    def _refuse(self, pod: ParsedPod, message: str, delay: float) -> None:
-        refusal = Refusal(input="pod", digest=pod.digest, message=message)
-        say = self._log.debug if refusal == self.refusal else self._log.error
-        say("varnishd does not start; tried again", message=message, delay_seconds=round(delay, 1))
-        self.refusal = refusal
-
-    async def _bury(self, varnishd: Varnishd) -> None:
-        """A varnishd that died: the next one at once if it served; one that never did is waited with."""
-        self._unwatch()
-        code = await varnishd.kill()
-        if varnishd.has_served:
-            self._backoff.reset()
-        delay = 0.0 if varnishd.has_served else self._backoff.after(time.monotonic() - self._started_at)
-        self._log.error(f"varnishd {how_it_ended(code)}; started again", delay_seconds=round(delay, 1))
-        self._forget()
-        self.varnishd_restarts += 1
-        self._not_before = time.monotonic() + delay
+            self._one.at_once()
 
     async def _replace(self, varnishd: Varnishd, pod: ParsedPod) -> None:
         """Sockets, storage or arguments changed: only another varnishd can have them."""
         kept = {socket.port for socket in varnishd.pod.pod.sockets}
         taken = [port for port in ports_in_use(pod.pod.sockets, self._program.address) if port not in kept]
         if taken:
-            delay = self._backoff.after(0)
-            self._refuse(pod, f"port {taken[0]} of {self._program.address} is in use by another process", delay)
-            self._not_before = time.monotonic() + delay
+            self._one.failed(pod.digest, f"port {taken[0]} of {self._program.address} is in use by another process")
             return
         if self._front and not await self._is_taken(self._front, pod):
             return
         self._log.info("pod.json changed: varnishd is drained and started anew")
         await self._drain(varnishd, delay_seconds=0)
-        self._backoff.reset()
-        self._not_before = 0.0
+        self._one.at_once()
 
     async def _is_taken(self, front: Front, pod: ParsedPod) -> bool:
         """Whether HAProxy would start for it too: asked before what serves is stopped."""
         try:
             await front.check(pod.pod)
         except FrontError as error:
-            self._refuse(pod, str(error), 0.0)
+            self._one.refuse(pod.digest, str(error), 0.0)
             self._refused_pod = pod.digest
             return False
         return True
 
-    async def _watch(self, varnishd: Varnishd) -> None:
-        """Notice when varnishd ends, hangs, or has another process serve."""
-        ended = asyncio.create_task(varnishd.child.wait(), name="end of varnishd")
-        try:
-            while not ended.done():
-                await asyncio.wait({ended}, timeout=LOOK_SECONDS)
-                if not ended.done():
-                    await self._look(varnishd)
-        finally:
-            ended.cancel()
-        self._wake()
-
     async def _look(self, varnishd: Varnishd) -> None:
+        """Notice when varnishd hangs, or has another process serve."""
         before = varnishd.worker
         try:
             is_other = await varnishd.look()
@@ -256,23 +224,18 @@ class Serving:
                 await varnishd.kill()
             return
         if is_other and before is not None:
-            self.heard(await self._counters(*DEATHS))
             said = "died" if varnishd.worker is None else "is another one"
             self._log.warning(f"the process that serves {said}", before=before, now=varnishd.worker)
         if is_other:
             self._wake()
-
-    def _unwatch(self) -> None:
-        if self._watching:
-            self._watching.cancel()
-            self._watching = None
+            self.heard(await self._counters(*DEATHS))
 
     async def _drain(self, varnishd: Varnishd, delay_seconds: float) -> None:
         has_front = bool(self._front and self._front.haproxy)
         plan = drain.steps(
             delay_seconds=delay_seconds, deadline_seconds=self._times.deadline_seconds, has_front=has_front
         )
-        self._unwatch()
+        self._one.unwatch()
         begun = time.monotonic()
         self._awaited_since = None
         step = next(plan)

@@ -63,6 +63,15 @@ class Haproxy:
     def is_running(self) -> bool:
         return self.child.is_running
 
+    @property
+    def has_served(self) -> bool:
+        """It is not one before it does."""
+        return True
+
+    async def kill(self) -> int:
+        """SIGKILL, master and workers: the exit code."""
+        return await self.child.kill()
+
     def soft_stop(self) -> None:
         """No new connections; the old ones end after their next answer, then the process does."""
         self.child.signal(signal.SIGUSR1)
