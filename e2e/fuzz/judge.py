@@ -8,13 +8,15 @@ from typing import Final
 import h11
 from hpack import Decoder, HPACKError
 from hyperframe.exceptions import HyperframeError
-from hyperframe.frame import DataFrame, Frame, GoAwayFrame, HeadersFrame, RstStreamFrame
+from hyperframe.frame import ContinuationFrame, DataFrame, Frame, GoAwayFrame, HeadersFrame, RstStreamFrame
 
 from wire_case import HIDDEN, WireCase
 
 _LINE: Final = re.compile(rb"HTTP/1\.[01] ([1-9]\d\d)(?: [\t\x20-\x7e\x80-\xff]*)?")
 _FIELD: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([\t\x20-\x7e\x80-\xff]*)")
 _CHUNK: Final = re.compile(rb"([0-9a-fA-F]{1,16})\r\n")
+ENOUGH_BYTES: Final = 1 << 20
+"""No head is larger."""
 _NEIGHBOURLY: Final = {"connection", "transfer-encoding", "keep-alive", "proxy-connection", "upgrade"}
 
 
@@ -135,7 +137,7 @@ def _after_chunks(rest: bytes) -> bytes:
 def _http2(received: bytes) -> Heard:
     statuses: list[int] = []
     faults: list[str] = []
-    decoder, begun, ended = Decoder(), set[int](), set[int]()
+    decoder, begun, ended = Decoder(max_header_list_size=ENOUGH_BYTES), set[int](), set[int]()
     try:
         for frame in _frames(received):
             if isinstance(frame, HeadersFrame | DataFrame) and frame.stream_id in ended:
@@ -162,6 +164,22 @@ def _http2(received: bytes) -> Heard:
 
 
 def _frames(received: bytes) -> Iterator[Frame]:
+    """A head that goes on in further frames as one."""
+    begun: HeadersFrame | None = None
+    for frame in _single_frames(received):
+        match frame:
+            case HeadersFrame():
+                begun = frame
+            case ContinuationFrame() if begun:
+                begun.data += frame.data
+        if begun is None:
+            yield frame
+        elif "END_HEADERS" in frame.flags:
+            yield begun
+            begun = None
+
+
+def _single_frames(received: bytes) -> Iterator[Frame]:
     while len(received) >= 9:
         frame, length = Frame.parse_frame_header(memoryview(received[:9]))
         if len(received) < 9 + length:

@@ -100,8 +100,9 @@ class Outcome:
 class Target:
     """Cases come one after the other."""
 
-    def __init__(self, way: Way, gateway: LiveGateway, puppet: Puppet) -> None:
+    def __init__(self, way: Way, gateway: LiveGateway, puppet: Puppet, first_seconds: float) -> None:
         self.way = way
+        self._first_seconds = first_seconds
         self._gateway = gateway
         self._puppet = puppet
         self._asked = 0
@@ -117,7 +118,7 @@ class Target:
         received, is_closed = b"", False
         with suppress(OSError), ExitStack() as stack:
             plain = stack.enter_context(self._opened(case.front))
-            received, is_closed = _exchange(plain, case)
+            received, is_closed = _exchange(plain, case, self._first_seconds)
         return Outcome(received, is_closed, *self._puppet.taken())
 
     def _opened(self, front: Front) -> socket.socket:
@@ -149,18 +150,18 @@ class Target:
             return connection.ask(request).body
 
 
-def _exchange(plain: socket.socket, case: WireCase) -> tuple[bytes, bool]:
+def _exchange(plain: socket.socket, case: WireCase, first_seconds: float) -> tuple[bytes, bool]:
     """All that comes back until the gateway closes or is silent."""
     received = bytearray()
     plain.settimeout(SILENT_SECONDS)
     try:
         for piece in case.sent:
             if piece:
-                plain.settimeout(FIRST_SECONDS)
+                plain.settimeout(first_seconds)
                 plain.sendall(piece)
                 time.sleep(SETTLE_SECONDS if len(case.sent) > 1 else 0)
         while len(received) < ENOUGH_BYTES:
-            plain.settimeout(SILENT_SECONDS if received else FIRST_SECONDS)
+            plain.settimeout(SILENT_SECONDS if received else first_seconds)
             if not (some := plain.recv(65536)):
                 return bytes(received), True
             received += some
@@ -172,12 +173,12 @@ def _exchange(plain: socket.socket, case: WireCase) -> tuple[bytes, bool]:
 
 
 @contextmanager
-def running(way: Way, folder: Path) -> Iterator[Target]:
-    """Serving."""
+def running(way: Way, folder: Path, first_seconds: float = FIRST_SECONDS) -> Iterator[Target]:
+    """Serving; a client waits so long for the first byte of an answer."""
     backend = own_address()
     manifests = _MANIFESTS.replace("BACKEND", backend) + secret("a", pem("a.test", serial=1))
     documents = translated(manifests.encode())["default/gw"].passing(way)
     gateway = LiveGateway(folder, SOCKETS)
     with serving(backend, BACKEND_PORT) as puppet, gateway.running():
         gateway.load(documents)
-        yield Target(way, gateway, puppet)
+        yield Target(way, gateway, puppet, first_seconds)

@@ -33,6 +33,8 @@ class Request:
     method: str = "GET"
     fields: Fields = ()
     scheme: str = "http"
+    body: bytes = b""
+    """Over HTTP/2 no more than a window."""
 
 
 def trusting(*protocols: str) -> ssl.SSLContext:
@@ -111,15 +113,16 @@ def connect_tls(
 
 def _ask_http2(connection: Http2, request: Request) -> Reply:
     pseudo = [(":method", request.method), (":scheme", request.scheme), (":authority", request.host)]
-    pairs, body = connection.ask([*pseudo, (":path", request.target), *request.fields])
+    pairs, body = connection.ask([*pseudo, (":path", request.target), *request.fields], request.body)
     fields = _joined(pairs)
     return Reply(int(fields.pop(":status")), fields, body)
 
 
 def _ask_http1(plain: socket.socket, request: Request) -> Reply:
-    fields = [("Host", request.host), *request.fields]
+    length = [("Content-Length", str(len(request.body)))] if request.body else []
+    fields = [("Host", request.host), *length, *request.fields]
     lines = [f"{request.method} {request.target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields)]
-    plain.sendall(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
+    plain.sendall(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + request.body)
     response = HTTPResponse(plain, method=request.method)
     try:
         response.begin()

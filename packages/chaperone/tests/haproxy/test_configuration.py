@@ -58,7 +58,7 @@ def test_heads_that_ghost_allows_fit_into_a_buffer() -> None:
     limits = HeadLimits(request_header_bytes=131_072, response_header_bytes=200_000, request_header_fields=300)
     text = configuration(pod(HTTPS).model_copy(update={"head_limits": limits}), PATHS, "", Limits())
     assert f"\n    tune.bufsize {200_000 + 24 * 1024}\n" in text
-    assert f"\n    tune.http.maxhdr {300 + 80}\n" in text
+    assert f"\n    tune.http.maxhdr {300 + 121}\n" in text
 
 
 def test_a_kernel_without_ipv6() -> None:

@@ -12,6 +12,7 @@ use crate::{
     matcher::{Conditions, Test, ValueMatch},
     path::{PathIndex, PathMatch},
     pick::Weights,
+    room,
     routing::{Action, Backend, Disclosure, Forward, Listener, Redirect, Routing, Rule, RuleId, ServiceId, Socket},
     wire,
 };
@@ -109,6 +110,7 @@ impl<'a> Build<'a> {
         let conditions = self.conditions(&wired.match_, &mut problems);
         let filters = filters(&wired.filters, &path, &mut problems);
         let action = self.action(&wired.action, &path, &mut problems);
+        problems.extend(room::excess(&filters, &action));
         let is_broken = !problems.is_empty();
         if is_broken {
             let reason = problems.join("; ");

@@ -2,10 +2,10 @@
 
 use serde::Deserialize;
 
-/// What ends a line.
-const LINE_END: usize = 2;
-/// `HTTP/1.1`, and the two spaces of a request line.
-const PROTOCOL: usize = 10;
+/// What a request line has beside method and target.
+const REST_OF_LINE: usize = "  HTTP/1.1\r\n".len();
+/// What a field has beside its name and value. More blanks do not count: HAProxy, and HTTP/2, have none.
+const REST_OF_FIELD: usize = ": \r\n".len();
 
 /// As the supervisor says; bytes are those of lines with their ends. The defaults are those of pod.json.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
@@ -55,12 +55,18 @@ impl HeadLimits {
         target: &[u8],
         fields: impl Iterator<Item = &'a [u8]>,
     ) -> Option<Excess> {
-        if method.len() + target.len() + PROTOCOL + LINE_END > self.request_line_bytes {
+        if method.len() + target.len() + REST_OF_LINE > self.request_line_bytes {
             return Some(Excess::Line);
         }
-        let (count, bytes) = fields.fold((0, 0), |(count, bytes), field| (count + 1, bytes + field.len() + LINE_END));
+        let (count, bytes) = fields.fold((0, 0), |(count, bytes), field| (count + 1, bytes + bytes_of(field)));
         (count > self.request_header_fields || bytes > self.request_header_bytes).then_some(Excess::Fields)
     }
+}
+
+fn bytes_of(field: &[u8]) -> usize {
+    let name = field.iter().position(|byte| *byte == b':').unwrap_or(field.len());
+    let value = field.get(name + 1..).unwrap_or_default();
+    name + value.trim_ascii().len() + REST_OF_FIELD
 }
 
 #[cfg(test)]
@@ -94,8 +100,15 @@ mod tests {
 
     #[test]
     fn the_bytes_of_fields_count_with_their_ends() {
-        assert_eq!(excess(1, &[&[b'x'; 98], &[b'x'; 98]]), None);
-        assert_eq!(excess(1, &[&[b'x'; 98], &[b'x'; 99]]), Some(Excess::Fields));
+        let field = |bytes: usize| [b"x: ".as_slice(), &vec![b'y'; bytes - 5]].concat();
+        assert_eq!(excess(1, &[&field(100)[..], &field(100)[..]]), None);
+        assert_eq!(excess(1, &[&field(100)[..], &field(101)[..]]), Some(Excess::Fields));
+    }
+
+    #[test]
+    fn blanks_around_a_value_do_not_count() {
+        let fields = [b"x:y".as_slice(), b"x:  \t y \t"];
+        assert_eq!(fields.map(bytes_of), [6, 6]);
     }
 
     #[test]

@@ -43,6 +43,7 @@ pub mod pick;
 pub mod query;
 pub mod redirect;
 pub mod request;
+pub mod room;
 pub mod routing;
 pub mod verdict;
 pub mod wire;

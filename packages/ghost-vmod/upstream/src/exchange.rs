@@ -11,7 +11,7 @@ use crate::{
     connection::Connection,
     deadlines::{Clock, Deadlines},
     error::{Error, Stage},
-    head::{self, Head},
+    head::{self, Head, HeadLimits},
     inbox::Inbox,
     request::{Framing, RequestHead},
     response::Response,
@@ -19,8 +19,6 @@ use crate::{
     upstream::Upstream,
 };
 
-/// The longest head of an answer.
-const HEAD_BYTES: usize = 32 << 10;
 /// How many interim answers are passed over.
 const INTERIM: usize = 32;
 
@@ -107,7 +105,7 @@ impl<C: Connect> Upstream<C> {
         watch: &mut dyn Watch<C::Transport>,
     ) -> Result<Response<C>, Failure> {
         watch.connected(&connection.transport, connection.is_reused);
-        let mut attempt = Attempt::new(connection, request, *clock);
+        let mut attempt = Attempt::new(connection, request, *clock, self.heads);
         let outcome = attempt.send(upload);
         watch.sent(if attempt.has_begun { request.bytes().len() } else { 0 }, attempt.sent);
         match outcome.and_then(|()| attempt.answer(watch.client())) {
@@ -132,6 +130,8 @@ struct Failure {
 
 struct Attempt<'a, T> {
     connection: Connection<T>,
+    /// Of the answer's head.
+    limits: HeadLimits,
     inbox: Inbox,
     clock: Clock,
     request: &'a RequestHead,
@@ -151,9 +151,10 @@ struct Attempt<'a, T> {
 }
 
 impl<'a, T: Transport> Attempt<'a, T> {
-    fn new(connection: Connection<T>, request: &'a RequestHead, clock: Clock) -> Self {
+    fn new(connection: Connection<T>, request: &'a RequestHead, clock: Clock, limits: HeadLimits) -> Self {
         Self {
             connection,
+            limits,
             inbox: Inbox::new(),
             clock,
             request,
@@ -239,7 +240,7 @@ impl<'a, T: Transport> Attempt<'a, T> {
             }
             let unread = self.inbox.unread();
             head::check_beginning(unread)?;
-            if unread.len() >= HEAD_BYTES {
+            if unread.len() >= self.limits.bytes {
                 return Err(Error::Malformed("a long head"));
             }
             // The end may be cut in two.
@@ -278,10 +279,10 @@ impl<'a, T: Transport> Attempt<'a, T> {
     }
 
     fn parse(&mut self, end: usize) -> Result<Head, Error> {
-        if end > HEAD_BYTES {
+        if end > self.limits.bytes {
             return Err(Error::Malformed("a long head"));
         }
-        let head = self.inbox.parse_head(end, self.request.asks_for)?;
+        let head = self.inbox.parse_head(end, self.request.asks_for, self.limits.fields)?;
         self.interim += usize::from(head.is_interim());
         if self.interim > INTERIM {
             return Err(Error::Malformed("too many interim answers"));

@@ -4,7 +4,21 @@ use std::{mem::MaybeUninit, time::Duration};
 
 use crate::{error::Error, request::AsksFor};
 
-/// As many fields as an answer may have.
+/// How large an answer's head may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeadLimits {
+    /// From the status line to the empty line.
+    pub bytes: usize,
+    pub fields: usize,
+}
+
+impl Default for HeadLimits {
+    fn default() -> Self {
+        Self { bytes: 64 << 10, fields: FIELDS }
+    }
+}
+
+/// There is room on the stack for so many fields; more are parsed into the heap.
 const FIELDS: usize = 128;
 
 /// How the end of a body is known.
@@ -84,12 +98,19 @@ pub(crate) fn check_beginning(bytes: &[u8]) -> Result<(), Error> {
 }
 
 /// Parses a whole head, empty line included.
-pub(crate) fn parse(bytes: &[u8], spans: &mut Spans, asked: AsksFor) -> Result<Head, Error> {
+pub(crate) fn parse(bytes: &[u8], spans: &mut Spans, asked: AsksFor, most_fields: usize) -> Result<Head, Error> {
     spans.clear();
     check_beginning(bytes)?;
-    let mut room = [const { MaybeUninit::uninit() }; FIELDS];
+    let mut few = [const { MaybeUninit::uninit() }; FIELDS];
+    let mut many = Vec::new();
+    let room = if most_fields <= FIELDS {
+        &mut few[..most_fields]
+    } else {
+        many.resize_with(most_fields, MaybeUninit::uninit);
+        &mut many[..]
+    };
     let mut parsed = httparse::Response::new(&mut []);
-    match httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, bytes, &mut room) {
+    match httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, bytes, room) {
         Ok(httparse::Status::Complete(read)) if read == bytes.len() => {}
         Ok(_) => return Err(Error::Malformed("an early end")),
         Err(error) => return Err(Error::Malformed(reason_of(error))),
@@ -229,7 +250,7 @@ mod tests {
     use super::*;
 
     fn parsed(fields: &str) -> Result<Head, Error> {
-        parse(format!("HTTP/1.1 200 OK\r\n{fields}\r\n").as_bytes(), &mut Spans::default(), AsksFor::Whole)
+        parse(format!("HTTP/1.1 200 OK\r\n{fields}\r\n").as_bytes(), &mut Spans::default(), AsksFor::Whole, FIELDS)
     }
 
     fn extent(fields: &str) -> Result<Extent, Error> {
@@ -272,7 +293,7 @@ mod tests {
             [(200, AsksFor::Head), (204, AsksFor::Whole), (304, AsksFor::Whole), (100, AsksFor::Whole)]
         {
             let text = format!("HTTP/1.1 {status} X\r\nContent-Length: 5\r\n\r\n");
-            let head = parse(text.as_bytes(), &mut Spans::default(), asked).unwrap();
+            let head = parse(text.as_bytes(), &mut Spans::default(), asked, FIELDS).unwrap();
             assert_eq!((head.extent, head.content_length), (Extent::Nothing, Some(5)));
         }
     }
@@ -291,17 +312,17 @@ mod tests {
             "\r\nHTTP/1.1 200 OK",
             "HTTP/1.1 200 O\x01K",
         ] {
-            let outcome = parse(format!("{wrong}\r\n\r\n").as_bytes(), &mut Spans::default(), AsksFor::Whole);
+            let outcome = parse(format!("{wrong}\r\n\r\n").as_bytes(), &mut Spans::default(), AsksFor::Whole, FIELDS);
             assert!(matches!(outcome, Err(Error::Malformed(_))), "{wrong:?}: {outcome:?}");
         }
         let old = "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-        assert!(parse(old.as_bytes(), &mut Spans::default(), AsksFor::Whole).is_err());
+        assert!(parse(old.as_bytes(), &mut Spans::default(), AsksFor::Whole, FIELDS).is_err());
     }
 
     #[test]
     fn a_connection_becomes_what_was_asked_for_or_nothing() {
         let answer = |version: &str, fields: &str, asked| {
-            parse(format!("HTTP/{version} 101 X\r\n{fields}\r\n").as_bytes(), &mut Spans::default(), asked)
+            parse(format!("HTTP/{version} 101 X\r\n{fields}\r\n").as_bytes(), &mut Spans::default(), asked, FIELDS)
         };
         let (websocket, h2c) = ("Upgrade: WebSocket\r\n", "Upgrade: h2c\r\n");
         let head = answer("1.1", websocket, AsksFor::WebSocket).unwrap();
@@ -325,7 +346,7 @@ mod tests {
         let text = b"HTTP/1.1 200 Fine\r\nX-Private: 1\r\nA: b \r\nConnection: keep-alive, x-private\r\nEmpty:\r\n\
                      Keep-Alive: max=3, timeout=5\r\nUpgrade: h2c\r\nTrailer: x\r\nContent-Length: 0\r\n\r\n";
         let mut spans = Spans::default();
-        let head = parse(text, &mut spans, AsksFor::Whole).unwrap();
+        let head = parse(text, &mut spans, AsksFor::Whole, FIELDS).unwrap();
         let lines: Vec<_> = spans.fields.iter().map(|field| &text[field.line.start..field.line.end]).collect();
         assert_eq!(lines, [&b"A: b"[..], b"Empty:"]);
         assert_eq!(&text[spans.reason.start..spans.reason.end], b"Fine");
@@ -342,7 +363,7 @@ mod tests {
             ("HTTP/1.0 200 OK\r\nContent-Length: 0\r\nConnection: keep-alive\r\n\r\n", false),
         ] {
             assert_eq!(
-                parse(text.as_bytes(), &mut Spans::default(), AsksFor::Whole).unwrap().is_persistent,
+                parse(text.as_bytes(), &mut Spans::default(), AsksFor::Whole, FIELDS).unwrap().is_persistent,
                 is_persistent
             );
         }

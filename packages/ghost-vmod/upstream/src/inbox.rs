@@ -65,10 +65,10 @@ impl Inbox {
     }
 
     /// Uses the first unread bytes, which are a whole head, and remembers where its texts are.
-    pub fn parse_head(&mut self, bytes: usize, asked: AsksFor) -> Result<Head, Error> {
+    pub fn parse_head(&mut self, bytes: usize, asked: AsksFor, most_fields: usize) -> Result<Head, Error> {
         let place = self.consume(bytes);
         let Room { bytes: room, spans } = &mut self.room;
-        let head = head::parse(&room[place..self.start], spans, asked);
+        let head = head::parse(&room[place..self.start], spans, asked, most_fields);
         let moved = |span: Span| Span { start: span.start + place, end: span.end + place };
         spans.reason = moved(spans.reason);
         spans.fields.iter_mut().for_each(|field| field.line = moved(field.line));
@@ -88,7 +88,7 @@ impl Inbox {
         self.room.bytes.get(span.start..span.end).unwrap_or_default()
     }
 
-    /// Reads more. What was used before is lost; there is room, since nothing unread fills the whole buffer.
+    /// Reads more. What was used before is lost. The buffer grows where a head, whose limit is the caller's, fills it.
     pub fn fill(&mut self, transport: &mut impl Transport, wait: Wait<'_>) -> io::Result<usize> {
         self.room.spans.clear();
         if self.is_empty() {
@@ -96,6 +96,10 @@ impl Inbox {
         } else if self.end == self.room.bytes.len() {
             self.room.bytes.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
+        }
+        if self.end == self.room.bytes.len() {
+            let larger = mem::take(&mut self.room.bytes).into_vec();
+            self.room.bytes = [larger, vec![0; BYTES]].concat().into();
         }
         let read = transport.read(&mut self.room.bytes[self.end..], wait)?;
         self.end += read;
@@ -108,7 +112,7 @@ impl Drop for Inbox {
         let room = mem::take(&mut self.room);
         _ = SPARES.try_with(|spares| {
             let mut spares = spares.borrow_mut();
-            if spares.len() < SPARE {
+            if spares.len() < SPARE && room.bytes.len() == BYTES {
                 spares.push(room);
             }
         });

@@ -41,7 +41,7 @@ pub use counters::Counters;
 pub use deadlines::Deadlines;
 pub use error::{Error, Stage};
 pub use exchange::{Sink, Upload, Watch};
-pub use head::Extent;
+pub use head::{Extent, HeadLimits};
 pub use pool::PoolLimits;
 pub use request::{Framing, RequestHead, with_request_head};
 pub use response::Response;

@@ -14,6 +14,7 @@ use crate::{
     counters::Counters,
     deadlines::Clock,
     error::{Error, Stage},
+    head::HeadLimits,
     pool::{Pool, PoolLimits},
     transport::Connect,
 };
@@ -23,6 +24,7 @@ pub struct Upstream<C: Connect> {
     destination: C::Destination,
     connector: Arc<C>,
     pub(crate) pool: Pool<C::Transport>,
+    pub(crate) heads: HeadLimits,
     pub(crate) counters: Arc<Counters>,
 }
 
@@ -41,13 +43,21 @@ impl<C: Connect> Upstream<C> {
 pub struct Upstreams<C: Connect> {
     connector: Arc<C>,
     limits: PoolLimits,
+    heads: HeadLimits,
     counters: Arc<Counters>,
     known: RwLock<HashMap<C::Destination, Arc<Upstream<C>>, RandomState>>,
 }
 
 impl<C: Connect> Upstreams<C> {
     pub fn new(connector: C, limits: PoolLimits) -> Self {
-        Self { connector: Arc::new(connector), limits, counters: Arc::default(), known: RwLock::default() }
+        let (counters, known) = (Arc::default(), RwLock::default());
+        Self { connector: Arc::new(connector), limits, heads: HeadLimits::default(), counters, known }
+    }
+
+    /// With other limits of answers' heads.
+    #[must_use]
+    pub fn with_heads(self, heads: HeadLimits) -> Self {
+        Self { heads, ..self }
     }
 
     pub fn counters(&self) -> &Counters {
@@ -67,6 +77,7 @@ impl<C: Connect> Upstreams<C> {
             destination: destination.clone(),
             connector: Arc::clone(&self.connector),
             pool: Pool::new(self.limits, &self.counters),
+            heads: self.heads,
             counters: Arc::clone(&self.counters),
         }
     }

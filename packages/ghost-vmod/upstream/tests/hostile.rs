@@ -18,8 +18,8 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 fn answers_that_mean_nothing_or_two_things_are_502() {
     let long = |part: &str, times| Box::leak(part.repeat(times).into_bytes().into_boxed_slice()) as &'static [u8];
     let bomb = [b"HTTP/1.1 200 OK\r\n", long("A: b\r\n", 200), b"\r\n"].concat().leak();
-    let wide = [b"HTTP/1.1 200 OK\r\nA: ", long("b", 40_000), b"\r\n\r\n"].concat().leak();
-    let absurd = [b"HTTP/1.1 200 ", long("x", 40_000), b"\r\n\r\n"].concat().leak();
+    let wide = [b"HTTP/1.1 200 OK\r\nA: ", long("b", 80_000), b"\r\n\r\n"].concat().leak();
+    let absurd = [b"HTTP/1.1 200 ", long("x", 80_000), b"\r\n\r\n"].concat().leak();
     let flood = [long("HTTP/1.1 100 Go\r\n\r\n", 1000), OK].concat().leak();
     let answers: [&'static [u8]; 17] = [
         b"SSH-2.0-OpenSSH_9.2\r\n",

@@ -19,6 +19,9 @@ use crate::{varnish_abi::HDF_FILTER, workspace};
 /// Neither whose gateway this is nor what it is made of.
 const VIA: &CStr = c"Via: 1.1 varnish-gateway";
 
+/// An answer whose fields are larger has no place in a workspace.
+const LARGE_BYTES: usize = 8 << 10;
+
 /// Texts that are read live as long as the task, since its workspace is only ever added to.
 #[derive(Clone, Copy)]
 pub struct Message<'a> {
@@ -134,14 +137,24 @@ impl<'a> Message<'a> {
         self.append_parts(&[line]);
     }
 
-    /// Fields as they stand in a message, copied into one piece of the workspace.
-    pub fn append_lines<'b>(self, lines: impl Iterator<Item = &'b [u8]> + Clone) {
+    /// Fields as they stand in a message, copied into one piece of the workspace; large ones into `kept`, or each task
+    /// would need a workspace for the largest.
+    ///
+    /// # Safety
+    /// What is in `kept` stays there as long as the message has the fields.
+    pub unsafe fn append_lines<'b>(self, lines: impl Iterator<Item = &'b [u8]> + Clone, kept: &mut Vec<u8>) {
+        let bytes = lines.clone().map(|line| line.len() + 1).sum::<usize>();
         // Varnish does not take it well to be asked for no room at all.
-        let Ok(bytes @ 1..) = u32::try_from(lines.clone().map(|line| line.len() + 1).sum::<usize>()) else { return };
+        let Ok(asked @ 1..) = u32::try_from(bytes) else { return };
         // SAFETY: `ws` is the message's; WS_Alloc gives as many bytes as it is asked for, or null. Each line gets its own
-        // part of them, with a zero byte after it.
+        // part of them, or of as many that `kept` has, with a zero byte after it.
         unsafe {
-            let mut room = ffi::WS_Alloc((*self.http).ws, bytes).cast::<u8>();
+            let mut room = if bytes > LARGE_BYTES {
+                *kept = vec![0; bytes];
+                kept.as_mut_ptr()
+            } else {
+                ffi::WS_Alloc((*self.http).ws, asked).cast::<u8>()
+            };
             if room.is_null() {
                 return;
             }
@@ -214,6 +227,16 @@ impl<'a> Message<'a> {
     fn copy(self, parts: &[&[u8]]) -> Option<*const c_char> {
         // SAFETY: `ws` is the message's.
         unsafe { workspace::copy((*self.http).ws, parts) }
+    }
+
+    /// Varnish answers 500, without a body, where its workspace overflowed. An answer of ghost's own needs little of it.
+    pub fn forgive_overflow(self) {
+        // SAFETY: `ws` is the message's; an overflow is the upper case of its name's first letter.
+        unsafe {
+            if let Some(workspace) = (*self.http).ws.as_mut() {
+                workspace.id[0] |= 0x20;
+            }
+        }
     }
 
     /// Whether the workspace could not hold all that was written.

@@ -75,17 +75,30 @@ fn receive_as(tables: &Tables, context: Context, received: Received) -> u16 {
             tables.nowhere().hint(context);
             count(&COUNTS.malformed);
             task.answer = status;
+            // What Varnish had no room for is not asked for.
+            request.forgive_overflow();
             return status;
         }
     };
     let answer = route(tables, context, request, host.as_deref(), received);
     if request.is_overflowed() {
-        return UNAVAILABLE;
+        return too_large(tables, context, request);
     }
     if let Some(task) = context.known_task() {
         task.answer = answer;
     }
     if answer == MISDIRECTED { MISDIRECTED } else { 0 }
+}
+
+/// Within the limits, but with so much in fields that are copied that there is no room.
+fn too_large(tables: &Tables, context: Context, request: Message) -> u16 {
+    let status = Excess::Fields.status();
+    tables.nowhere().hint(context);
+    request.forgive_overflow();
+    if let Some(task) = context.known_task() {
+        *task = Task { answer: status, ..Task::default() };
+    }
+    status
 }
 
 /// The host's name of a request that is neither too large nor malformed; the error is the status to refuse it with.

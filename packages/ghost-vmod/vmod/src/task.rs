@@ -40,6 +40,8 @@ pub struct Task {
     pub tunnel: Option<Upgraded<Tcp>>,
     /// Of a fetch: the client whose own request it is for.
     pub asker: Option<Asker>,
+    /// Fields of a large answer, while a message has them.
+    pub head: Vec<u8>,
     /// The body of an internal answer.
     pub body: Option<String>,
 }

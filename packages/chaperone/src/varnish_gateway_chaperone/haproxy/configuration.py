@@ -55,6 +55,10 @@ CLOSE: Final = "x-gateway-close"
 """ghost's word that a client's connection is to be closed; HAProxy takes a server's Connection for itself."""
 
 
+TOO_LARGE: Final = "431 Request Header Fields Too Large"
+BARE_431: Final = "{ status 431 } !{ res.hdr(content-type) -m found }"
+
+
 class ConfigurationError(Exception):
     """What HAProxy cannot be given, for want of a name or path that is safe."""
 
@@ -262,5 +266,7 @@ frontend {socket.name}
 
 backend {socket.name}
     http-reuse never{leaves}
+    # varnishd itself has no text for what is larger than it reads.
+    http-response return status 431 content-type text/plain string "{TOO_LARGE}\\n" if {BARE_431}
     server varnishd unix@{paths.varnishd(socket.name)} maxconn {requests} send-proxy-v2{told}
 """

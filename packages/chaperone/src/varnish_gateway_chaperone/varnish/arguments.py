@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from varnish_gateway_common import names
-from varnish_gateway_common.heads import HeadLimits
+from varnish_gateway_common.heads import FIRST_LINE, HeadLimits
 from varnish_gateway_common.pod import Pod, PodSocket
 
 PARAMETERS: Final[dict[str, str]] = {
@@ -26,11 +26,6 @@ PARAMETERS: Final[dict[str, str]] = {
     # A child that hangs is killed after this many seconds and started anew by varnishd itself.
     "cli_timeout": "30",
 }
-
-OWN_LINES: Final = 5
-"""Of those that http_max_hdr counts, the request line or the status line takes so many."""
-WORKING_BYTES: Final = 32 * 1024
-"""Of a thread's workspace, beside a request's head."""
 
 MAX_SOCKET_PATH: Final = 107
 """Bytes of a unix socket's path."""
@@ -116,8 +111,10 @@ def head_parameters(limits: HeadLimits) -> dict[str, str]:
         "http_req_hdr_len": str(request),
         "http_resp_size": str(limits.response_header_bytes),
         "http_resp_hdr_len": str(limits.response_header_bytes),
-        "http_max_hdr": str(OWN_LINES + limits.fields_read),
-        "workspace_client": str(request + WORKING_BYTES),
+        # What is larger still is not read; the client learns why.
+        "http_req_overflow_status": "431",
+        "http_max_hdr": str(FIRST_LINE + limits.fields_read),
+        "workspace_client": str(limits.workspace_bytes),
     }
 
 

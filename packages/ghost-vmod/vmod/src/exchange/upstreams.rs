@@ -8,9 +8,9 @@ use std::{
 };
 
 use ghost_core::endpoint::Destination;
-use ghost_upstream::{PoolLimits, Upstream, Upstreams};
+use ghost_upstream::{HeadLimits, PoolLimits, Upstream, Upstreams};
 
-use crate::{exchange::Connector, plan::Plan};
+use crate::{exchange::Connector, plan::Plan, state::head_limits};
 
 /// How often idle connections are looked through.
 const REAP: Duration = Duration::from_secs(2);
@@ -23,7 +23,9 @@ static UPSTREAMS: LazyLock<Upstreams<Connector>> = LazyLock::new(|| {
             UPSTREAMS.reap(Instant::now());
         }
     });
-    Upstreams::new(Connector, PoolLimits::default())
+    let limits = head_limits();
+    let heads = HeadLimits { bytes: limits.response_header_bytes, fields: limits.response_header_fields };
+    Upstreams::new(Connector, PoolLimits::default()).with_heads(heads)
 });
 
 pub fn of(destination: Destination) -> Arc<Upstream<Connector>> {

@@ -10,7 +10,7 @@ use crate::{
     panic_if_asked,
     task::Task,
     ways::{
-        direct::{UNAVAILABLE, stream},
+        direct::{Reply, UNAVAILABLE, stream},
         tunnel,
     },
 };
@@ -61,7 +61,7 @@ pub fn give_up(context: Context) -> bool {
 
 /// Status and fields of the backend in place of those that Varnish gives an answer of its own.
 fn take_over(mut answer: Message, task: &mut Task) -> bool {
-    let Some(response) = task.response() else {
+    let Some(Reply { response: Some(response), .. }) = &task.reply else {
         return false;
     };
     answer.set_status(response.status(), response.reason());
@@ -70,6 +70,7 @@ fn take_over(mut answer: Message, task: &mut Task) -> bool {
     if has_date {
         answer.remove(b"date");
     }
-    answer.append_lines(response.fields().map(|(line, _)| line));
+    // SAFETY: the task has them until it is over, and the answer with it.
+    unsafe { answer.append_lines(response.fields().map(|(line, _)| line), &mut task.head) }
     true
 }

@@ -217,7 +217,8 @@ fn fill(context: Context, response: &Response) -> Option<()> {
     let answer = context.backend_response()?;
     answer.set_protocol(if response.is_http_1_1() { c"HTTP/1.1" } else { c"HTTP/1.0" });
     answer.set_status(response.status(), response.reason());
-    answer.append_lines(response.fields().map(|(line, _)| line));
+    // SAFETY: the task has them until the fetch is over, or has another answer.
+    unsafe { answer.append_lines(response.fields().map(|(line, _)| line), &mut context.task()?.head) }
     if answer.varies_beyond_names() {
         answer.set("Vary", b"*");
     }
