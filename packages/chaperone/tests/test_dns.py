@@ -146,7 +146,7 @@ async def test_in_a_cluster_no_name_leads_to_the_pod_itself(address: str) -> Non
     outward = OutwardResolver(fake)
     assert await outward.resolve("a.test") == Answer(("10.0.0.1",), 9)
     fake.answers["a.test"] = Answer((address,), 9)
-    with pytest.raises(ResolveError, match="no address but of this machine"):
+    with pytest.raises(ResolveError, match="no address but of this machine, its link or its provider"):
         await outward.resolve("a.test")
 
 

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from varnish_gateway_chaperone.dns import DnsResolver, NameWatch, OutwardResolver
+from varnish_gateway_chaperone.dns import DnsResolver, NameWatch, OutwardResolver, own_addresses
 from varnish_gateway_chaperone.front import Front
 from varnish_gateway_chaperone.haproxy.configuration import FrontPaths
 from varnish_gateway_chaperone.haproxy.daemon import FrontProgram, limits
@@ -170,7 +170,7 @@ def compose(
     front_program = FrontProgram(options.haproxy, FrontPaths(options.run), options.address, front_limits)
     front = Front(front_program, log, news.set)
     serving = Serving(program, ghost, statistics, log, news.set, options.drain, front)
-    resolver = OutwardResolver(DnsResolver()) if options.is_in_cluster else DnsResolver()
+    resolver = OutwardResolver(DnsResolver(), own_addresses()) if options.is_in_cluster else DnsResolver()
     names = NameWatch(resolver, news.set, log)
     parts = Parts(paths, serving, front, GhostReload(ghost, paths), VclReload(paths), names, report)
     rounds = Rounds(parts, log)

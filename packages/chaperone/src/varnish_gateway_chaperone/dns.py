@@ -1,14 +1,15 @@
 """Names outside the cluster to addresses, asked again when their TTL ends; the last good answer outlives its server."""
 
 import asyncio
-import ipaddress
-from collections.abc import Callable, Iterable
+import socket
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from varnish_gateway_chaperone.endpoints import address_of
 from varnish_gateway_chaperone.logs import Log
+from varnish_gateway_chaperone.outward import is_outward
 from varnish_gateway_chaperone.supervisor.tree import Backoff
 
 if TYPE_CHECKING:
@@ -95,14 +96,15 @@ class OutwardResolver:
     """Another's answers without this machine and its link: in a cluster names are users', and what listens on loopback
     or describes the node's cloud is not for them, at the first answer or at a later one."""
 
-    def __init__(self, resolver: Resolver) -> None:
+    def __init__(self, resolver: Resolver, own: Collection[str] = ()) -> None:
         self._resolver = resolver
+        self._own = own
 
     async def resolve(self, hostname: str) -> Answer:
         answer = await self._resolver.resolve(hostname)
-        outward = tuple(filter(is_outward, answer.addresses))
+        outward = tuple(each for each in answer.addresses if is_outward(each, self._own))
         if not outward:
-            raise ResolveError(f"{hostname}: no address but of this machine or its link")
+            raise ResolveError(f"{hostname}: no address but of this machine, its link or its provider")
         return Answer(outward, answer.ttl_seconds)
 
 
@@ -151,14 +153,6 @@ class NameWatch:
             self._on_change()
 
 
-def is_outward(text: str) -> bool:
-    """Whether an address is neither this machine's own nor its link's, however it is written."""
-    address = ipaddress.ip_address(text)
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    address = mapped or address
-    return not (address.is_loopback or address.is_link_local or address.is_unspecified)
-
-
 def clamped(ttl_seconds: float) -> float:
     """No name is asked for more often than every second, or less often than every five minutes."""
     return min(max(ttl_seconds, MIN_TTL_SECONDS), MAX_TTL_SECONDS)
@@ -178,6 +172,11 @@ def hosts_of(file: Path) -> dict[str, tuple[str, ...]]:
                 known = found.get(hostname.lower(), ())
                 found[hostname.lower()] = known if address in known else (*known, address)
     return found
+
+
+def own_addresses(hosts: Path = HOSTS) -> frozenset[str]:
+    """Of the pod that we run in: Kubernetes writes them beside its name."""
+    return frozenset(hosts_of(hosts).get(socket.gethostname().lower(), ()))
 
 
 def _literal(text: str) -> str | None:

@@ -2,7 +2,7 @@
 
 import ipaddress
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -57,7 +57,9 @@ class _EndpointSlice(_Read):
     endpoints: tuple[_Endpoint, ...] | None = None
 
 
-def read_slice(content: Mapping[str, Any]) -> tuple[Slice | None, tuple[str, ...]]:
+def read_slice(
+    content: Mapping[str, Any], may_lead_to: Callable[[str], bool] = lambda _: True
+) -> tuple[Slice | None, tuple[str, ...]]:
     """The slice of a manifest, and what of it was refused; None: all of it. Without a label it is no Service's."""
     try:
         found = _EndpointSlice.model_validate(content)
@@ -69,7 +71,7 @@ def read_slice(content: Mapping[str, Any]) -> tuple[Slice | None, tuple[str, ...
     service = (found.metadata.labels or {}).get(SERVICE_LABEL)
     if service is None:
         return Slice(namespace, found.metadata.name, "", (), ()), (f"EndpointSlice {title}: no label {SERVICE_LABEL}",)
-    endpoints, refused = _endpoints(found)
+    endpoints, refused = _endpoints(found, may_lead_to)
     ports = tuple(
         SlicePort(port.name or "", port.port)
         for port in found.ports or ()
@@ -79,7 +81,9 @@ def read_slice(content: Mapping[str, Any]) -> tuple[Slice | None, tuple[str, ...
     return Slice(namespace, found.metadata.name, service, ports, endpoints), reasons
 
 
-def _endpoints(found: _EndpointSlice) -> tuple[tuple[SliceEndpoint, ...], list[str]]:
+def _endpoints(
+    found: _EndpointSlice, may_lead_to: Callable[[str], bool]
+) -> tuple[tuple[SliceEndpoint, ...], list[str]]:
     if found.address_type not in {"IPv4", "IPv6"}:
         return (), [f"addressType {quoted(found.address_type)} is not supported, only IPv4 and IPv6"]
     endpoints: list[SliceEndpoint] = []
@@ -90,6 +94,8 @@ def _endpoints(found: _EndpointSlice) -> tuple[tuple[SliceEndpoint, ...], list[s
             address = address_of(text, found.address_type)
             if address is None:
                 refused.append(f"{quoted(text)} is not an {found.address_type} address")
+            elif not may_lead_to(address):
+                refused.append(f"{address} is of this machine, its link or its provider")
             elif state is not None:
                 endpoints.append(SliceEndpoint(address, state, endpoint.zone))
     return tuple(endpoints), refused

@@ -199,3 +199,6 @@ class Routing(Document):
     trusted_networks: tuple[str, ...] = ()
     """CIDR networks of proxies whose X-Forwarded-* and Forwarded are kept and continued; all others' are set anew."""
     disclosure: Disclosure = Disclosure()
+    expression_routes: tuple[str, ...] = ()
+    """`namespace/name` of the HTTPRoutes with regular expressions, oldest first: where these are too many, the
+    newest go without."""

@@ -4,7 +4,9 @@ use std::hint::black_box;
 
 use divan::{Bencher, counter::ItemsCount};
 use ghost_core::{
-    Compiler, Connection, Document, Routing, Verdict, normalise,
+    Compiler, Connection, Document, Routing, Verdict,
+    expression::Expression,
+    normalise,
     request::{Fields, Request},
 };
 
@@ -101,4 +103,26 @@ fn compile_expressions(bencher: Bencher, size: usize) {
         .collect();
     let text = text.trim_end_matches(char::is_numeric).to_owned();
     bencher.counter(ItemsCount::new(size)).bench_local(|| Compiler::default().compile(black_box(&text)).unwrap());
+}
+
+/// On 64 KiB of text, none of which settles it.
+#[divan::bench(args = ["(a+)+b", ".*.*.*.*=.*c", "(a?){50}a{50}c|[ab]*", ".*(bot|crawler|spider|slurp).*"])]
+fn match_64_kib(bencher: Bencher, pattern: &str) {
+    let text: Vec<u8> =
+        (0..1_u64 << 16).map(|place| b"ab"[(place.wrapping_mul(0x9e37_79b9) >> 31 & 1) as usize]).collect();
+    let expression = Expression::compile(pattern).unwrap();
+    bencher.bench_local(|| expression.is_match(black_box(&text)));
+}
+
+/// All that one HTTPRoute can make a request line of 8 KiB meet.
+#[divan::bench]
+fn meet_128_expressions(bencher: Bencher) {
+    let places = (0..128).map(|place| place.to_string()).collect::<Vec<_>>().join(",");
+    let hosts = format!(r#"{{"hostname":"h1.example.com","rules":[{places}]}}"#);
+    let text = routing(&hosts, (0..128).map(|place| format!(".*{place}x.*y")));
+    let text = text.replace(r#""path":{"#, r#""path":{"type":"RegularExpression","#);
+    let (routing, broken) = Compiler::default().compile(&text).unwrap();
+    assert_eq!(broken, []);
+    let target = format!("/{}", "1".repeat(8000));
+    bencher.bench_local(|| decide(black_box(&routing), "h1.example.com", black_box(&target)));
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 
 use crate::{
+    admission::{Limits, Tried, admit},
     document::Refused,
     expression::Expression,
     filter::{Field, Filters, HeaderEdit, PathRewrite, UrlRewrite, check_name},
@@ -21,8 +22,6 @@ type Map<K, V> = HashMap<K, V, RandomState>;
 
 /// Of one backend.
 const MAX_WEIGHT: i64 = 1_000_000;
-/// Ten thousand ordinary expressions.
-const EXPRESSIONS_BYTES: usize = 64 << 20;
 
 /// A rule that answers 500, and why.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -33,16 +32,10 @@ pub struct Broken {
 }
 
 /// Compiles one routing after the other; an expression that stays is not compiled again.
+#[derive(Default)]
 pub struct Compiler {
-    expressions: Map<String, Expression>,
-    /// Of all expressions of a document together; a rule with one beyond them is broken.
-    limit_bytes: usize,
-}
-
-impl Default for Compiler {
-    fn default() -> Self {
-        Self { expressions: Map::default(), limit_bytes: EXPRESSIONS_BYTES }
-    }
+    tried: Map<String, Tried>,
+    limits: Limits,
 }
 
 impl Compiler {
@@ -50,22 +43,23 @@ impl Compiler {
     pub fn compile(&mut self, text: &str) -> Result<(Routing, Vec<Broken>), Refused> {
         let wired: wire::Routing = serde_json::from_str(text).map_err(|error| Refused::new(error.to_string()))?;
         check_weights(&wired)?;
-        let mut build = Build::new(&self.expressions, self.limit_bytes);
+        let admission = admit(&wired, &self.tried, &self.limits);
+        let mut build = Build::new(&admission.tried);
         for network in &wired.trusted_networks {
             build.routing.trusted.insert(network).map_err(Refused::new)?;
         }
         let wire::Disclosure { server, x_varnish } = wired.disclosure;
         build.routing.disclosure = Disclosure { server, x_varnish };
-        for rule in &wired.rules {
-            let rule = build.rule(rule);
+        for (place, rule) in wired.rules.iter().enumerate() {
+            let rule = build.rule(rule, admission.refused.get(&place).copied());
             build.routing.rules.push(rule);
         }
         for socket in &wired.sockets {
             let socket = build.socket(socket)?;
             build.routing.sockets.push(socket);
         }
-        let Build { routing, broken, expressions, .. } = build;
-        self.expressions = expressions;
+        let Build { routing, broken, .. } = build;
+        self.tried = admission.tried;
         Ok((routing, broken))
     }
 }
@@ -87,24 +81,22 @@ struct Build<'a> {
     routing: Routing,
     broken: Vec<Broken>,
     services: Map<String, ServiceId>,
-    /// Those of the compilation before.
-    known: &'a Map<String, Expression>,
-    expressions: Map<String, Expression>,
-    /// What further ones may take; None: they were too many.
-    left_bytes: Option<usize>,
+    tried: &'a Map<String, Tried>,
+    /// Why the rule that is being compiled goes without its expressions.
+    refusal: Option<&'static str>,
 }
 
 /// What is wrong with a rule.
 type Problems = Vec<String>;
 
 impl<'a> Build<'a> {
-    fn new(known: &'a Map<String, Expression>, left_bytes: usize) -> Self {
-        let (services, expressions) = (Map::default(), Map::default());
-        let routing = Routing::default();
-        Self { routing, broken: Vec::new(), services, known, expressions, left_bytes: Some(left_bytes) }
+    fn new(tried: &'a Map<String, Tried>) -> Self {
+        let (routing, services) = (Routing::default(), Map::default());
+        Self { routing, broken: Vec::new(), services, tried, refusal: None }
     }
 
-    fn rule(&mut self, wired: &wire::Rule) -> Rule {
+    fn rule(&mut self, wired: &wire::Rule, refusal: Option<&'static str>) -> Rule {
+        self.refusal = refusal;
         let mut problems = Problems::new();
         let path = self.path(&wired.match_.path, &mut problems);
         let conditions = self.conditions(&wired.match_, &mut problems);
@@ -121,7 +113,7 @@ impl<'a> Build<'a> {
         Rule { conditions, action, header, filters, path, index: wired.index }
     }
 
-    fn path(&mut self, wired: &wire::PathMatch, problems: &mut Problems) -> PathMatch {
+    fn path(&self, wired: &wire::PathMatch, problems: &mut Problems) -> PathMatch {
         match wired.type_ {
             wire::PathMatchType::Exact => PathMatch::exact(&wired.value),
             wire::PathMatchType::PathPrefix => PathMatch::prefix(&wired.value),
@@ -135,14 +127,14 @@ impl<'a> Build<'a> {
         }
     }
 
-    fn conditions(&mut self, wired: &wire::Match, problems: &mut Problems) -> Conditions {
+    fn conditions(&self, wired: &wire::Match, problems: &mut Problems) -> Conditions {
         let method = wired.method.as_ref().map(|method| method.as_bytes().into());
         let headers = self.values(&wired.headers, true, problems);
         let query_parameters = self.values(&wired.query_parameters, false, problems);
         Conditions { method, headers, query_parameters }
     }
 
-    fn values(&mut self, wired: &[wire::ValueMatch], is_lower: bool, problems: &mut Problems) -> Box<[ValueMatch]> {
+    fn values(&self, wired: &[wire::ValueMatch], is_lower: bool, problems: &mut Problems) -> Box<[ValueMatch]> {
         let name = |name: &str| {
             if is_lower { name.to_ascii_lowercase() } else { name.to_owned() }
         };
@@ -152,7 +144,7 @@ impl<'a> Build<'a> {
             .collect()
     }
 
-    fn test(&mut self, wired: &wire::ValueMatch, problems: &mut Problems) -> Test {
+    fn test(&self, wired: &wire::ValueMatch, problems: &mut Problems) -> Test {
         match wired.type_ {
             wire::ValueMatchType::Exact => Test::Exact(wired.value.as_bytes().into()),
             wire::ValueMatchType::RegularExpression => self.expression(&wired.value).map_or_else(
@@ -165,18 +157,13 @@ impl<'a> Build<'a> {
         }
     }
 
-    fn expression(&mut self, pattern: &str) -> Result<Expression, String> {
-        if let Some(expression) = self.expressions.get(pattern) {
-            return Ok(expression.clone());
+    fn expression(&self, pattern: &str) -> Result<Expression, String> {
+        match (self.refusal, self.tried.get(pattern)) {
+            (Some(reason), _) => Err(reason.to_owned()),
+            (None, Some(Tried::Compiled(expression))) => Ok(expression.clone()),
+            (None, Some(Tried::Wrong(reason))) => Err(reason.clone()),
+            (None, Some(Tried::Refused(_)) | None) => Err("was not compiled".to_owned()),
         }
-        // Once they are too many, no more of them is even compiled.
-        let beyond = || "all expressions together take too much memory".to_owned();
-        let left_bytes = self.left_bytes.ok_or_else(beyond)?;
-        let expression = self.known.get(pattern).cloned().map_or_else(|| Expression::compile(pattern), Ok)?;
-        self.left_bytes = left_bytes.checked_sub(expression.bytes());
-        self.left_bytes.ok_or_else(beyond)?;
-        self.expressions.insert(pattern.to_owned(), expression.clone());
-        Ok(expression)
     }
 
     fn action(&mut self, wired: &wire::RuleAction, path: &PathMatch, problems: &mut Problems) -> Action {
@@ -330,20 +317,100 @@ fn shown(pattern: &str) -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn expressions_beyond_the_limit_break_their_own_rules() {
-        let rule = |path: &str| {
-            format!(r#"{{"route":"a/b","match":{{"path":{path}}},"action":{{"type":"Refuse","reason":""}}}}"#)
+    const MANY: &str = r#"{"type":"RegularExpression","value":"(?u:\\w+)@"}"#;
+
+    /// Rules with paths, each of a route.
+    fn document<'a>(rules: impl Iterator<Item = (&'a str, String)>, ages: &str) -> String {
+        let rule = |(route, path): (&str, String)| {
+            format!(r#"{{"route":"{route}","match":{{"path":{path}}},"action":{{"type":"Refuse","reason":""}}}}"#)
         };
-        let expression = |number: u32| rule(&format!(r#"{{"type":"RegularExpression","value":"/{number}/[a-z]+"}}"#));
-        let rules: Vec<_> = (0..100).map(expression).chain([rule(r#"{"value":"/plain"}"#)]).collect();
-        let text = format!(r#"{{"version":1,"gateway":"a/b","rules":[{}]}}"#, rules.join(","));
-        let one = Expression::compile("/0/[a-z]+").unwrap().bytes();
-        let mut compiler = Compiler { limit_bytes: 50 * one, ..Compiler::default() };
-        let (routing, broken) = compiler.compile(&text).unwrap();
-        assert_eq!(routing.rules().len(), 101);
-        assert!((40..60).contains(&broken.len()), "{}", broken.len());
-        assert!(broken[0].reason.contains("all expressions together"), "{}", broken[0].reason);
-        assert_eq!(Compiler::default().compile(&text).unwrap().1, []);
+        let rules: Vec<_> = rules.map(rule).collect();
+        let places: Vec<_> = (0..rules.len()).map(|place| place.to_string()).collect();
+        let host = format!(r#"{{"rules":[{}]}}"#, places.join(","));
+        let socket = format!(r#"{{"name":"http-80","port":80,"listeners":[{{"name":"http","hosts":[{host}]}}]}}"#);
+        format!(
+            r#"{{"version":1,"gateway":"a/b","sockets":[{socket}],"rules":[{}],"expression_routes":[{ages}]}}"#,
+            rules.join(",")
+        )
+    }
+
+    fn broken(compiler: &mut Compiler, text: &str) -> Vec<(String, String)> {
+        let (_, broken) = compiler.compile(text).unwrap();
+        broken.into_iter().map(|each| (each.route, each.reason)).collect()
+    }
+
+    fn large(number: usize) -> String {
+        MANY.replace('@', &number.to_string())
+    }
+
+    fn limits() -> Limits {
+        let one = Expression::compile(r"(?u:\w+)0").unwrap().bytes();
+        Limits { route_bytes: 10 * one, namespace_bytes: 20 * one, all_bytes: 30 * one, met: 1000 }
+    }
+
+    #[test]
+    fn a_namespace_that_takes_too_much_breaks_its_own_rules_and_no_others() {
+        let routes = ["greedy/a", "greedy/b", "greedy/c", "quiet/a"];
+        let rules = routes.iter().enumerate().flat_map(|(place, route)| {
+            let count = if *route == "quiet/a" { 3 } else { 8 };
+            (0..count).map(move |number| (*route, large(100 * place + number)))
+        });
+        let text = document(rules, "");
+        let mut compiler =
+            Compiler { limits: Limits { all_bytes: limits().all_bytes / 2, ..limits() }, ..Compiler::default() };
+        let found = broken(&mut compiler, &text);
+        assert!((10..=14).contains(&found.len()), "{}", found.len());
+        assert!(found.iter().all(|(route, _)| route.starts_with("greedy/")), "{found:?}");
+        assert_eq!(found, broken(&mut compiler, &text));
+        assert_eq!(broken(&mut Compiler::default(), &text), []);
+    }
+
+    #[test]
+    fn of_a_namespace_the_oldest_route_is_charged_first() {
+        let rules = || {
+            ["n/new", "n/old"]
+                .into_iter()
+                .zip([7, 8])
+                .flat_map(|(route, first)| (0..9).map(move |number| (route, large(10 * first + number))))
+        };
+        let tight = Limits { namespace_bytes: limits().route_bytes, ..limits() };
+        for (ages, newest) in [(r#""n/old","n/new""#, "n/new"), (r#""n/new","n/old""#, "n/old")] {
+            let mut compiler = Compiler { limits: tight, ..Compiler::default() };
+            let found = broken(&mut compiler, &document(rules(), ages));
+            assert!((7..=9).contains(&found.len()), "{}", found.len());
+            assert!(found.iter().all(|(route, reason)| route == newest && reason.contains("namespace")), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_route_has_a_limit_of_its_own() {
+        let mut compiler = Compiler { limits: limits(), ..Compiler::default() };
+        let rules = (0..12).map(|number| ("n/a", large(number))).chain([("n/b", large(50))]);
+        let found = broken(&mut compiler, &document(rules, ""));
+        assert!((2..=4).contains(&found.len()), "{}", found.len());
+        assert!(found.iter().all(|(route, reason)| route == "n/a" && reason.contains("route")), "{found:?}");
+    }
+
+    /// 512 that any path leads to, and 5,000 of which each has paths of its own.
+    #[test]
+    fn one_request_meets_a_bounded_number_of_expressions() {
+        let expression = |value: String| format!(r#"{{"type":"RegularExpression","value":"{value}"}}"#);
+        let routes: Vec<_> = (0..50).map(|number| format!("quiet/a{number}")).collect();
+        let greedy = (0..512).map(|number| ("greedy/a", expression(format!(".*{number}x"))));
+        let apart = (0..5000).map(|number| (&*routes[number / 100], expression(format!("/p{number}/[a-z]+"))));
+        let quiet = [("quiet/b", expression("/.*/end".to_owned()))];
+        let text = document(greedy.chain(apart).chain(quiet), "");
+        let found = broken(&mut Compiler::default(), &text);
+        assert!((250..=262).contains(&found.len()), "{}", found.len());
+        assert!(found.iter().all(|(route, reason)| route == "greedy/a" && reason.contains("one request")));
+    }
+
+    #[test]
+    fn what_does_not_compile_is_tried_once_and_charged() {
+        let hungry = |number: usize| format!(r#"{{"type":"RegularExpression","value":".*a.{{12}}{number}"}}"#);
+        let text = document((0..200).map(|number| ("greedy/a", hungry(number))), "");
+        let mut compiler = Compiler::default();
+        assert_eq!(broken(&mut compiler, &text).len(), 200);
+        assert!(compiler.tried.len() <= 130, "{}", compiler.tried.len());
     }
 }

@@ -21,8 +21,10 @@
 
 #![forbid(unsafe_code)]
 
+mod admission;
 pub mod attempt;
 pub mod backoff;
+mod budget;
 pub mod compile;
 pub mod document;
 pub mod endpoint;

@@ -146,7 +146,7 @@ impl Tree {
             if first.is_some_and(|first| first < *id) {
                 break;
             }
-            if holds(*id) && expression.is_match(path) {
+            if expression.is_match(path) && holds(*id) {
                 first = Some(*id);
             }
         }

@@ -41,6 +41,12 @@ def not_accepted(reason: str, message: str) -> Condition:
     return Condition("Accepted", "False", reason, message)
 
 
+def left_out(namespace: str) -> Condition:
+    """Of a route for which its Gateway has no room."""
+    text = "the routes of this Gateway take more than there is room for: its newest one goes without in the namespace"
+    return not_accepted("NoRoom", f"{text} that takes most, {namespace}")
+
+
 def resolved_refs(message: str = "") -> Condition:
     return Condition("ResolvedRefs", "True", "ResolvedRefs", message)
 

@@ -39,6 +39,11 @@ def match_of(match: httproute.RouteMatch) -> CompiledMatch | Problem:
     return _match(match.path.type, match.path.value, match.method, headers, query)
 
 
+def has_expressions(match: httproute.RouteMatch) -> bool:
+    types = (match.path.type, *(each.type for each in match.headers), *(each.type for each in match.query_params))
+    return "RegularExpression" in types
+
+
 @lru_cache(maxsize=10_000)
 def _plain_match(path_type: str, path: str, method: str | None) -> CompiledMatch | Problem:
     """Many rules have the same."""

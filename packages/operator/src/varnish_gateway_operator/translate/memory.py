@@ -63,10 +63,16 @@ class KnownStatus:
     placed: PlacedRoute
     broken: BrokenRules
     unserved: Warnings
+    crowded: frozenset[Key]
+    """Gateways that have no room for it."""
     unread: UnreadPlaces
     status: ObjectStatus
     attached: tuple[tuple[Key, str], ...]
     """Gateway and listener for each seat that counts as an attached route."""
+
+    @property
+    def made_of(self) -> tuple[PlacedRoute, BrokenRules, Warnings, frozenset[Key], UnreadPlaces]:
+        return self.placed, self.broken, self.unserved, self.crowded, self.unread
 
 
 @dataclass

@@ -53,6 +53,10 @@ def routing_json(
         parts += [b',"trusted_networks":', json.dumps(trusted_networks, separators=(",", ":")).encode()]
     if disclosure != routing.Disclosure():
         parts += [b',"disclosure":', disclosure.to_json()]
+    if expression_routes := [
+        name for _, name in sorted(each.route.rank for each in standings if each.route.has_expressions)
+    ]:
+        parts += [b',"expression_routes":', json.dumps(expression_routes, separators=(",", ":")).encode()]
     return b"".join((*parts, b"}"))
 
 

@@ -16,7 +16,7 @@ from varnish_gateway_operator.resources.httproute import HTTPRoute
 from varnish_gateway_operator.snapshot import Snapshot
 from varnish_gateway_operator.translate.backends import Backends, ServicePortKey, backends_of, forward_json
 from varnish_gateway_operator.translate.filters import NO_FILTERS, Filtering, filtering
-from varnish_gateway_operator.translate.matches import CompiledMatch, match_of
+from varnish_gateway_operator.translate.matches import CompiledMatch, has_expressions, match_of
 from varnish_gateway_operator.translate.precedence import Precedence, RouteRank, precedence, route_rank
 from varnish_gateway_operator.translate.problems import Problem, incompatible, not_built
 from varnish_gateway_operator.translate.references import Answers, Origin, References
@@ -40,6 +40,10 @@ class CompiledRoute:
     unresolved: tuple[Problem, ...]
     rule_count: int
     answers: Answers
+    rank: RouteRank
+    bytes: int
+    """Of the rules."""
+    has_expressions: bool
 
 
 class _Route(NamedTuple):
@@ -74,6 +78,9 @@ def compile_route(route: HTTPRoute, snapshot: Snapshot, *, has_external_names: b
         unresolved=tuple(unresolved),
         rule_count=len(route.spec.rules),
         answers=references.answers(),
+        rank=rank,
+        bytes=sum(len(rule.json) for rule in rules),
+        has_expressions=any(has_expressions(match) for rule in route.spec.rules for match in rule.matches),
     )
 
 

@@ -1,6 +1,6 @@
 """Statuses of GatewayClasses, Gateways and HTTPRoutes. Times are added on the way out; what others wrote stays."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,11 +12,13 @@ from varnish_gateway_operator.resources.gateway import Gateway
 from varnish_gateway_operator.resources.httproute import HTTPRoute
 from varnish_gateway_operator.resources.parse import GATEWAY_API
 from varnish_gateway_operator.resources.patches import weaknesses
+from varnish_gateway_operator.snapshot import Key
 from varnish_gateway_operator.translate.attach import Parent
 from varnish_gateway_operator.translate.certificates import ListenerCertificates
 from varnish_gateway_operator.translate.classes import ClassVerdict
 from varnish_gateway_operator.translate.conditions import (
     Condition,
+    left_out,
     not_accepted,
     not_programmed,
     not_resolved,
@@ -144,9 +146,16 @@ def resolved(verdict: ListenerVerdict, certificates: Certificates) -> Condition:
 
 
 def route_conditions(
-    parent: Parent, route: CompiledRoute, broken: BrokenRules, warnings: Warnings = ()
+    parent: Parent,
+    route: CompiledRoute,
+    broken: BrokenRules,
+    warnings: Warnings = (),
+    crowded: Collection[Key] = (),
 ) -> list[Condition]:
-    """Accepted, ResolvedRefs, and PartiallyInvalid where that is so. `warnings`: of references that are resolved."""
+    """Accepted, ResolvedRefs, and PartiallyInvalid where that is so. `warnings`: of references that are resolved;
+    `crowded`: Gateways without room for the route."""
+    if parent.gateway in crowded and parent.accepted.status == "True":
+        parent = parent._replace(accepted=left_out(route.rank[1].partition("/")[0]))
     reported = ((index, problem) for gateway, index, problem in broken if gateway == parent.gateway)
     problems = (*route.problems, *((index, problem) for index, problem in reported if index < route.rule_count))
     refused = dict.fromkeys(index for index, _ in problems)

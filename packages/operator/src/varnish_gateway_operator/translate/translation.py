@@ -12,6 +12,7 @@ from varnish_gateway_common.routing import Disclosure
 from varnish_gateway_operator.resources.base import Resource
 from varnish_gateway_operator.resources.parameters import ParametersSpec
 from varnish_gateway_operator.snapshot import Key, Snapshot
+from varnish_gateway_operator.translate.budgets import Room, room_for
 from varnish_gateway_operator.translate.caching import caching_statuses
 from varnish_gateway_operator.translate.certificates import GatewayCertificates, certificates_of, forget_gone
 from varnish_gateway_operator.translate.cluster import name_clashes, programmed_in_cluster, wanted_of
@@ -21,6 +22,7 @@ from varnish_gateway_operator.translate.gateways import GatewayVerdict
 from varnish_gateway_operator.translate.infra import pod_of
 from varnish_gateway_operator.translate.memory import KnownStatus, Memory, PlacedRoute, Topology, place_routes
 from varnish_gateway_operator.translate.objects.addresses import addresses_of
+from varnish_gateway_operator.translate.objects.config_maps import MOST_PACKED
 from varnish_gateway_operator.translate.objects.shape import ClusterOptions
 from varnish_gateway_operator.translate.options import Options
 from varnish_gateway_operator.translate.plan import GatewayPlan, Plan, StatusKey
@@ -96,9 +98,9 @@ def translate(
     objects could not be written the last time.
     """
     topology, placed = place_routes(snapshot, options, memory)
-    standings = _standings(placed)
+    rooms = _rooms(placed, options)
     unread = unread_places(snapshot, topology.ground.places, topology.classes)
-    routes = _route_statuses(placed, broken_rules(reports), unserved_services(reports), unread, memory)
+    routes = _route_statuses(placed, broken_rules(reports), unserved_services(reports), unread, memory, _crowded(rooms))
     attached = _attached(routes)
     features = SUPPORTED if options.cluster else ()
     statuses = [class_status(verdict, features) for verdict in topology.classes.values()]
@@ -107,9 +109,8 @@ def translate(
     gateways: dict[Key, GatewayPlan] = {}
     moments = [each.changes_at for each in certificates.values()]
     for key, verdict in topology.gateways.items():
-        seen = _Seen(
-            snapshot, topology, certificates[key], standings.get(key, ()), reports.get(key, ()), obstacles.get(key)
-        )
+        standings = rooms[key].standings if key in rooms else ()
+        seen = _Seen(snapshot, topology, certificates[key], standings, reports.get(key, ()), obstacles.get(key))
         found = _translated(verdict, seen, options, memory, now)
         if key in clashes:
             found = replace(found, plan=None, programmed=not_programmed("Invalid", clashes[key]), addresses=())
@@ -222,26 +223,42 @@ def _in_cluster(
     )
 
 
-def _standings(placed: Mapping[Key, PlacedRoute]) -> Mapping[Key, Sequence[Standing]]:
-    """The routes of each Gateway."""
+def _rooms(placed: Mapping[Key, PlacedRoute], options: Options) -> Mapping[Key, Room]:
+    """The routes of each Gateway that it has room for."""
     found: dict[Key, list[Standing]] = {}
     for route in placed.values():
         for gateway, standing in route.standings:
             found.setdefault(gateway, []).append(standing)
+    packed_bytes = MOST_PACKED if options.cluster else None
+    return {gateway: room_for(standings, packed_bytes) for gateway, standings in found.items()}
+
+
+def _crowded(rooms: Mapping[Key, Room]) -> Mapping[str, frozenset[Key]]:
+    """Route's full name -> Gateways without room for it."""
+    found: dict[str, frozenset[Key]] = {}
+    for gateway, room in rooms.items():
+        for name in room.left_out:
+            found[name] = found.get(name, frozenset()) | {gateway}
     return found
 
 
 def _route_statuses(
-    placed: Mapping[Key, PlacedRoute], broken: Broken, unserved: Unserved, unread: UnreadPlaces, memory: Memory
+    placed: Mapping[Key, PlacedRoute],
+    broken: Broken,
+    unserved: Unserved,
+    unread: UnreadPlaces,
+    memory: Memory,
+    crowded: Mapping[str, frozenset[Key]],
 ) -> Mapping[Key, KnownStatus]:
     """Every route's status; one whose inputs are the same objects as before is the same object too."""
     found: dict[Key, KnownStatus] = {}
     for key, route in placed.items():
         own = broken.get(route.route.full_name, ()) if broken else ()
         warnings = _warnings(route, unserved) if unserved else ()
+        without = crowded.get(route.route.full_name, frozenset()) if crowded else frozenset()
         known = memory.statuses.get(key)
-        made_of = (route, own, warnings, unread)
-        is_same = known is not None and (known.placed, known.broken, known.unserved, known.unread) == made_of
+        made_of = (route, own, warnings, without, unread)
+        is_same = known is not None and known.made_of == made_of
         found[key] = known if known and is_same else _route_status(*made_of)
     memory.statuses = found
     return found
@@ -260,8 +277,12 @@ def _warnings(placed: PlacedRoute, unserved: Unserved) -> Warnings:
     )
 
 
-def _route_status(placed: PlacedRoute, broken: BrokenRules, warnings: Warnings, unread: UnreadPlaces) -> KnownStatus:
-    found = [(parent, route_conditions(parent, placed.compiled, broken, warnings)) for parent in placed.parents]
+def _route_status(
+    placed: PlacedRoute, broken: BrokenRules, warnings: Warnings, crowded: frozenset[Key], unread: UnreadPlaces
+) -> KnownStatus:
+    found = [
+        (parent, route_conditions(parent, placed.compiled, broken, warnings, crowded)) for parent in placed.parents
+    ]
     seats = {
         (parent.gateway, attachment.listener.key)
         for parent, conditions in found
@@ -269,7 +290,7 @@ def _route_status(placed: PlacedRoute, broken: BrokenRules, warnings: Warnings, 
         for attachment in parent.attachments
     }
     return KnownStatus(
-        placed, broken, warnings, unread, route_status(placed.route, found, unread), tuple(sorted(seats))
+        placed, broken, warnings, crowded, unread, route_status(placed.route, found, unread), tuple(sorted(seats))
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 from varnish_gateway_chaperone.endpoints import SERVICE_LABEL, read_slice
 from varnish_gateway_chaperone.inputs import Slice
 from varnish_gateway_chaperone.merge import DocumentError
+from varnish_gateway_chaperone.outward import is_outward
 from varnish_gateway_common import names
 from varnish_gateway_common.kube.api import Json, Selection, path_of
 
@@ -51,7 +52,7 @@ def read(subject: Subject, content: Json) -> Item:
     """Whatever an object holds; what cannot be read of it is a mistake."""
     name = str(content["metadata"].get("name", ""))
     if subject.kind == "EndpointSlices":
-        found, refused = read_slice(content)
+        found, refused = read_slice(content, is_outward)
         return Item(name, slice=found, mistakes=refused)
     values: dict[str, bytes] = {}
     mistakes: list[str] = []

@@ -22,6 +22,8 @@ LARGEST_PLAIN: Final = 128 * 1024
 LARGEST_ROUTING: Final = 900 * 1024
 """Compressed; beyond, it is cut into parts."""
 MOST_PARTS: Final = 8
+MOST_PACKED: Final = (MOST_PARTS - 1) * LARGEST_ROUTING
+"""What the rules may take when compressed; the rest of the document has what is left."""
 GZIP: Final = 31
 """zlib's word for it; it writes no time."""
 
