@@ -46,8 +46,8 @@ PORTS = [{"name": name, "port": 1} for name in ("a", "b", "c", "d", "e")]
         ([], "no EndpointSlice has the label kubernetes.io/service-name: web"),
         (
             [slice_of(labels={})],
-            "no EndpointSlice has the label kubernetes.io/service-name: web; EndpointSlice default/web-1 has no such label"
-            " at all",
+            "no EndpointSlice has the label kubernetes.io/service-name: web;"
+            " EndpointSlice default/web-1 has no such label at all",
         ),
         ([slice_of(endpoints=UNREADY)], "EndpointSlice default/web-1 has no ready endpoint"),
         ([slice_of(endpoints=LEAVING)], "EndpointSlice default/web-1 has no ready endpoint"),
@@ -62,7 +62,8 @@ PORTS = [{"name": name, "port": 1} for name in ("a", "b", "c", "d", "e")]
         ),
         (
             [slice_of(ports=PORTS)],
-            "EndpointSlice default/web-1 has the port 'a', the port 'b', the port 'c' and 2 more, and not the port 'http'",
+            "EndpointSlice default/web-1 has the port 'a', the port 'b', the port 'c' and 2 more,"
+            " and not the port 'http'",
         ),
         ([slice_of(ports=[])], "EndpointSlice default/web-1 has no port, and not the port 'http'"),
     ],
