@@ -112,7 +112,7 @@ def certificate_name(secret: Key) -> str:
 
 
 def ends_of(memory: CertificateMemory) -> Mapping[Key, float]:
-    """When each certificate that is referred to ceases to be valid. To copy takes one step: another thread may write."""
+    """When each certificate that is referred to ceases to be valid. A copy takes one step: another thread may write."""
     known = memory.secrets.copy()
     return {key: each.pair.not_after.timestamp() for key, each in known.items() if each.pair}
 
