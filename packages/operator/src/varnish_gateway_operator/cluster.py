@@ -17,7 +17,7 @@ from varnish_gateway_operator.kube.apply import Applier
 from varnish_gateway_operator.kube.client import connect
 from varnish_gateway_operator.kube.events import Events
 from varnish_gateway_operator.kube.following import Following
-from varnish_gateway_operator.kube.kinds import Source, config_map_source, sources
+from varnish_gateway_operator.kube.kinds import Source, config_map_source, secret_source, sources
 from varnish_gateway_operator.kube.lease import Fenced, Lease
 from varnish_gateway_operator.kube.statuses import StatusWriter
 from varnish_gateway_operator.kube.store import Store
@@ -29,6 +29,7 @@ from varnish_gateway_operator.reconcilers.round import Rounds
 from varnish_gateway_operator.translate import Options
 from varnish_gateway_operator.translate.certificates import ends_of
 from varnish_gateway_operator.translate.objects.shape import ClusterOptions
+from varnish_gateway_operator.translate.wanted_secrets import wanted_secrets
 
 log = structlog.get_logger()
 
@@ -176,11 +177,14 @@ class Cluster:
         return min(self._retry_seconds * 2, last) if self._retry_seconds else first
 
     def _wanted(self) -> Iterator[Source]:
-        """What is followed always, and the ConfigMaps that parameters refer to."""
+        """What is followed always, and what parameters and listeners refer to."""
         yield from sources()
-        for parameters in self._store.view().snapshot.parameters.values():
+        snapshot = self._store.view().snapshot
+        for parameters in snapshot.parameters.values():
             if ref := parameters.spec.user_vcl_config_map_ref:
                 yield config_map_source(ref.namespace, ref.name)
+        for namespace, name in wanted_secrets(snapshot):
+            yield secret_source(namespace, name)
 
     async def _serve_web(self) -> None:
         """Without it the operator works on: the port may become free."""

@@ -1,5 +1,7 @@
 """What is known of the cluster: parsed once, one bad object at a time, and never older than before."""
 
+import base64
+import tracemalloc
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -7,8 +9,9 @@ import pytest
 
 from varnish_gateway_common.kube.api import Json
 from varnish_gateway_common.kube.watch import Changed, Listed, Removed
-from varnish_gateway_operator.kube.kinds import OWN, Source, config_map_source, plural, sources
-from varnish_gateway_operator.kube.store import Known, Store
+from varnish_gateway_operator.kube.apply import covers
+from varnish_gateway_operator.kube.kinds import OWN, Source, config_map_source, plural, secret_source, sources
+from varnish_gateway_operator.kube.store import Known, Store, digested
 
 KINDS = {(source.kind, source.labels): source for source in sources()}
 ROUTES = KINDS["HTTPRoute", ""]
@@ -251,6 +254,47 @@ def test_a_report_counts_while_its_pod_is_there_and_serves_while_it_is_ready() -
     assert reports() == [True]
     rig.removed(PODS, pod(6, "True"))
     assert reports() == []
+
+
+def test_of_secrets_only_what_can_be_served_is_kept() -> None:
+    """100 of 1 MB each, of which a listener can serve some bytes."""
+    rig = Rig()
+    wanted = [secret_source("default", f"tls-{number}") for number in range(100)]
+    rig.store.expect(wanted)
+    tracemalloc.start()
+    for number, source in enumerate(wanted):
+        data = {"tls.crt": "QUJD", "tls.key": "REVG", "junk": "A" * 700_000, "ca.crt": "B" * 300_000}
+        head = {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls"}
+        rig.listed(source, content(source, f"tls-{number}", number + 1, **head, data=data))
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    secrets = rig.store.view().snapshot.secrets
+    assert len(secrets) == 100
+    assert {name: secrets["default", "tls-7"].value(name) for name in ("tls.crt", "tls.key", "junk")} == {
+        "tls.crt": b"ABC",
+        "tls.key": b"DEF",
+        "junk": None,
+    }
+    assert kept < 2_000_000
+
+
+def test_of_our_own_secrets_only_digests_are_kept_and_an_edit_is_seen() -> None:
+    rig = Rig()
+    source = KINDS["Secret", OWN]
+    rig.store.expect([source])
+    labels = {"app.kubernetes.io/managed-by": "varnish-gateway"}
+    data = {"a.pem": base64.b64encode(b"key").decode()}
+    manifest = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "gw-tls", "labels": labels}, "data": data}
+
+    def is_as_wanted(version: int, data: Json) -> bool:
+        rig.listed(source, content(source, "gw-tls", version, metadata={"labels": labels}, data=data))
+        live = rig.store.view().own["Secret", "default", "gw-tls"]
+        assert "a2V5" not in str(live)
+        return covers(live, digested(manifest))
+
+    assert is_as_wanted(1, data)
+    assert not is_as_wanted(2, {"a.pem": "b3RoZXI="})
+    assert not is_as_wanted(3, {})
 
 
 def test_what_is_no_longer_followed_is_forgotten() -> None:

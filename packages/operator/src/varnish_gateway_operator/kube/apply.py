@@ -17,7 +17,7 @@ from varnish_gateway_common.kube.api import Json, NotFoundError, path_of
 from varnish_gateway_operator.kube.api import Kube
 from varnish_gateway_operator.kube.kinds import plural
 from varnish_gateway_operator.kube.quantities import is_same_quantity
-from varnish_gateway_operator.kube.store import Store
+from varnish_gateway_operator.kube.store import Store, digested
 from varnish_gateway_operator.translate.objects.shape import GATEWAY_UID, Identity, Manager, Owned
 
 QUANTITIES: Final = frozenset({"limits", "requests", "sizeLimit", "divisor", "target"})
@@ -54,7 +54,7 @@ class Applier:
         if known is None or known.manifest != owned.manifest:
             known = _Applied(owned.manifest, marked(owned))
         version = live["metadata"]["resourceVersion"] if live else ""
-        is_settled = live is not None and (version == known.version or covers(live, known.marked))
+        is_settled = live is not None and (version == known.version or covers(live, digested(known.marked)))
         if not is_settled:
             if live is None:
                 await self._check_owner(owned.manifest)

@@ -140,6 +140,7 @@ async def connect() -> KubeClient:
     configuration = Configuration()
     # Many clusters' authorities lack the key identifiers that Python 3.13 has become strict about.
     configuration.disable_strict_ssl_verification = True
+    configuration.connection_pool_maxsize = 0  # no limit: each watch has a connection, and each certificate a watch
     try:
         if SERVICE_HOST_ENV_NAME in os.environ and "KUBECONFIG" not in os.environ:
             config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]

@@ -8,6 +8,7 @@ from varnish_gateway_common import names
 from varnish_gateway_common.kube.api import Selection, path_of
 from varnish_gateway_operator.resources.core import ConfigMap, EndpointSlice, Namespace, Secret
 from varnish_gateway_operator.resources.parse import KINDS, Kind
+from varnish_gateway_operator.translate.certificates import TLS_SECRET
 
 OWN: Final = f"{names.MANAGED_BY_LABEL}={names.MANAGED_BY}"
 """Selects what the operator made, and the pods that came of it."""
@@ -31,6 +32,11 @@ class Source:
     def selection(self, version: str) -> Selection:
         path = path_of(api_version(self.group, version), plural(self.kind), namespace=self.namespace)
         return Selection(path, self.labels, self.fields, self.is_metadata_only)
+
+    @property
+    def is_of_one(self) -> bool:
+        """Whether it is an object that somebody refers to by its name."""
+        return self.fields.startswith("metadata.name=")
 
     def __str__(self) -> str:
         return " ".join(filter(None, (self.kind, self.namespace, self.labels, self.fields)))
@@ -61,16 +67,21 @@ def config_map_source(namespace: str, name: str) -> Source:
     return Source("ConfigMap", "", ("v1",), _kind_of(ConfigMap), namespace=namespace, fields=fields)
 
 
+def secret_source(namespace: str, name: str) -> Source:
+    """One Secret that a listener refers to; no other is read."""
+    fields = f"metadata.name={name},type={TLS_SECRET}"
+    return Source("Secret", "", ("v1",), _kind_of(Secret), namespace=namespace, fields=fields)
+
+
 def _read(kinds: Iterable[Kind]) -> Iterable[Source]:
     for kind in kinds:
-        if kind.model in (ConfigMap, EndpointSlice):
-            continue  # the one is followed by name, the other is for the pods
+        if kind.model in (ConfigMap, Secret, EndpointSlice):
+            continue  # those are followed by name, and the last is for the pods
         yield Source(
             kind.model.__name__,
             kind.group,
             kind.versions,
             kind,
-            fields="type=kubernetes.io/tls" if kind.model is Secret else "",
             is_metadata_only=kind.model is Namespace,
         )
 
@@ -78,8 +89,8 @@ def _read(kinds: Iterable[Kind]) -> Iterable[Source]:
 def _own() -> Iterable[Source]:
     """Services are missing here, because all of them are followed already."""
     yield Source("ConfigMap", "", ("v1",), _kind_of(ConfigMap), labels=OWN)
-    yield Source("Secret", "", ("v1",), _kind_of(Secret), labels=OWN)
     for kind, group, version in (
+        ("Secret", "", "v1"),
         ("ServiceAccount", "", "v1"),
         ("Pod", "", "v1"),
         ("Deployment", "apps", "v1"),

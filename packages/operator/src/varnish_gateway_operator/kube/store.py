@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from varnish_gateway_common import names
+from varnish_gateway_common.document import digest
 from varnish_gateway_common.kube.api import Json
 from varnish_gateway_common.kube.watch import Changed, Listed, News
 from varnish_gateway_operator.kube.kinds import Source, api_version
@@ -19,6 +20,8 @@ from varnish_gateway_operator.translate.objects.shape import Identity
 
 LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 MOST_GRAVES: Final = 10_000
+MOST_SERVED: Final = 256 * 1024
+"""Characters of a value of a Secret: four times a chain of certificates at its largest, which is 64 kB."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -229,7 +232,25 @@ def slim(source: Source, content: Json) -> Json:
     version = version if is_whole else source.versions[0]
     head = {"apiVersion": api_version(source.group, version), "kind": source.kind, "metadata": metadata}
     found = {**content, **head}
+    if source.kind == "Secret":
+        return {**found, "data": _digests(found) if source.labels else _served(found)}
     return pod_essence(found) if source.kind == "Pod" else found
+
+
+def _served(secret: Json) -> dict[str, str]:
+    """The two values that a listener can serve; of one that is larger than any, enough to be refused."""
+    data = secret.get("data") or {}
+    return {key: data[key][:MOST_SERVED] for key in ("tls.crt", "tls.key") if isinstance(data.get(key), str)}
+
+
+def _digests(secret: Json) -> dict[str, str]:
+    """What is compared with a manifest of ours: `digested`."""
+    return {key: digest(str(value).encode()) for key, value in (secret.get("data") or {}).items()}
+
+
+def digested(manifest: Json) -> Json:
+    """As the store has it: a Secret without what it holds."""
+    return {**manifest, "data": _digests(manifest)} if manifest["kind"] == "Secret" else manifest
 
 
 def _parsed(source: Source, content: Json, before: Resource | None) -> tuple[Resource | None, str]:
