@@ -74,7 +74,7 @@ def test_a_value_is_found_in_json_with_tabs_and_in_a_later_object() -> None:
 def test_a_line_of_a_text_is_found() -> None:
     text = b"data:\n  a.vcl: |\n    one\n\n    three\n  b.vcl: 'one'\n"
     places = Places.of(text)
-    assert places.text_line(0, ("data", "a.vcl"), 3) == (5, 1)
+    assert places.text_line(0, ("data", "a.vcl"), 3) == (5, 5)
     assert places.text_line(0, ("data", "b.vcl"), 1) is None
     assert places.text_line(0, ("data", "c.vcl"), 1) is None
 

@@ -100,7 +100,7 @@ def test_a_broken_rotation_keeps_the_last_good_certificate() -> None:
     assert served(broken) == before
     status, reason, message = resolved(broken)
     assert (status, reason) == ("False", "InvalidCertificateRef")
-    assert message.endswith("does not belong to the first certificate of tls.crt; its last good content is served")
+    assert message.endswith("does not belong to the first certificate of tls.crt; its last good content is kept")
     after = plan(*objects, secret("a", B), memory=memory)
     assert served(after).keys() == before.keys(), "a rotation keeps the name"
     assert served(after) != before
@@ -215,7 +215,7 @@ def test_programmed_needs_the_certificates() -> None:
 
     assert programmed(certificates_digest=wanted)[0] == "True"
     assert programmed()[1:] == ("Pending", "the newest certificates are not in effect yet")
-    message = "the newest certificates were refused, the last good ones serve: bad end line"
+    message = "the newest certificates are refused, what was good before serves: bad end line"
     assert programmed(refusals=(refusal,))[1:] == ("Invalid", message)
 
 

@@ -40,12 +40,12 @@ def documents(source: FolderSource, plan: Plan) -> dict[str, str]:
 
 def statuses(source: FolderSource, plan: Plan) -> dict[str, Any]:
     """What the user is told, without times."""
-    mistakes = list(map(str, source.mistakes))
+    told = [line.text for line in source.lines(plan.findings).values()]
     found = {
         " ".join((kind, "/".join(filter(None, (namespace, name))))): status.status
         for (kind, namespace, name), status in sorted(plan.statuses.items())
     }
-    return {"mistakes": mistakes, **found} if mistakes else found
+    return {"told": told, **found} if told else found
 
 
 def translated(case: Path, folder: Path) -> dict[str, str]:

@@ -75,10 +75,7 @@ def test_the_compilers_message_is_told() -> None:
     refusal = Refusal(input="vcl", digest=digest(vcl.encode()), message="Expected ';' at line 4")
     found = programmed(vcl_digest="0", refusals=(refusal,))
     assert found["reason"] == "Invalid"
-    assert found["message"] == (
-        "main.vcl does not compile, the last good one serves (user VCL begins at line 4 of main.vcl): "
-        "Expected ';' at line 4"
-    )
+    assert found["message"] == ("main.vcl does not compile, what was good before serves: Expected ';' at line 4")
 
 
 def test_a_refusal_of_something_older_does_not_matter() -> None:
@@ -158,12 +155,17 @@ spec: {userVCLConfigMapRef: {name: vcl, namespace: default}}
     assert found.gateways[KEY].vcl is None
     assert found.gateways[KEY].pod is not None
     message = (condition(found, "Gateway", "gw", "Programmed") or {})["message"]
-    assert message == "userVCLConfigMapRef: ConfigMap default/vcl does not exist; the last good VCL stays"
+    assert (
+        message == "userVCLConfigMapRef names ConfigMap default/vcl, which does not exist; no VCL is written without it"
+    )
 
     config_map = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: vcl}\ndata: {user.vcl: 'sub vcl_recv {}'}\n"
     found = plan(with_ref + parameters + config_map.replace("user.vcl", "other.vcl"))
     message = (condition(found, "Gateway", "gw", "Programmed") or {})["message"]
-    assert message == "userVCLConfigMapRef: ConfigMap default/vcl has no key 'user.vcl'; the last good VCL stays"
+    assert message == (
+        "userVCLConfigMapRef: ConfigMap default/vcl has no key 'user.vcl'; it has 'other.vcl'; "
+        "no VCL is written without it"
+    )
 
     assert plan(with_ref + parameters + config_map).gateways[KEY].vcl == (
         "vcl 4.1;\n# before\n# direct\nsub vcl_recv {}\n# after\n"

@@ -72,7 +72,8 @@ def test_the_class_may_decide(passes: Passes, user: str, *, is_direct: bool) -> 
     vcl = main_vcl(parameters, Snapshot(config_maps={("default", "vcl"): config_map}), OPTIONS.vcl)
     assert vcl.text is not None
     assert (OPTIONS.vcl.direct in vcl.text) is is_direct
-    assert vcl.text.splitlines()[vcl.user_line - 1] == user.splitlines()[0]
+    assert vcl.user
+    assert vcl.text.splitlines()[vcl.user.first_line - 1] == user.splitlines()[0]
 
 
 def test_the_direct_part_is_of_subroutines_that_hide_no_users() -> None:

@@ -91,6 +91,7 @@ class Places:
     """Where the values of a text stand; it is parsed once more for that, when it is needed."""
 
     nodes: Sequence[yaml.Node]
+    text: bytes = b""
 
     @classmethod
     def of(cls, text: bytes, *, is_json: bool = False) -> "Places":
@@ -100,7 +101,7 @@ class Places:
                 nodes.append(node)
         except (yaml.YAMLError, ValueError, RecursionError):
             pass  # what stands before that is known
-        return cls(nodes)
+        return cls(nodes, text)
 
     def find(self, document: int, trail: Trail, *, is_key: bool = False) -> tuple[int, int] | None:
         """Line and column of a value, or with `is_key` of its key; of what it would stand in, where it is not there."""
@@ -125,7 +126,16 @@ class Places:
             node = found[1] if found else None
         if not isinstance(node, yaml.ScalarNode) or node.style != "|":
             return None
-        return _start(node)[0] + line, 1
+        begin = _start(node)[0]
+        return begin + line, _indentation(self.text.split(b"\n")[begin:], node.value.split("\n")) + 1
+
+
+def _indentation(file: Sequence[bytes], text: Sequence[str]) -> int:
+    """Of a text's lines in its file: what the first that is not blank has more there than in the text."""
+    for there, here in zip(file, text, strict=False):
+        if here.strip():
+            return max(0, len(there) - len(there.lstrip(b" ")) - (len(here) - len(here.lstrip(" "))))
+    return 0
 
 
 def _child(node: yaml.Node, part: str | int) -> tuple[yaml.Node, yaml.Node] | None:

@@ -13,7 +13,8 @@ from pydantic_core import ErrorDetails
 
 MAX_QUOTED: Final = 40
 """Characters: enough to find it again, too few for a key."""
-LIKELY_ENOUGH: Final = 0.7
+LIKELY_ENOUGH: Final = 0.6
+ALMOST_THE_SAME: Final = 0.8
 """How alike names must be, from 0 to 1, for one to be offered in place of the other."""
 
 _UNBROKEN: Final = re.compile(rf"[A-Za-z0-9+=_.~%-]{{{MAX_QUOTED + 1},}}")
@@ -52,9 +53,9 @@ def worded(pattern: str, words: str) -> str:
     return pattern
 
 
-def near(name: str, known: Iterable[str]) -> str | None:
+def near(name: str, known: Iterable[str], likeness: float = LIKELY_ENOUGH) -> str | None:
     """What was meant, if one of what is known is alike."""
-    found = get_close_matches(name[:253], list(known), n=1, cutoff=LIKELY_ENOUGH)
+    found = get_close_matches(name[:253], list(known), n=1, cutoff=likeness)
     return found[0] if found else None
 
 

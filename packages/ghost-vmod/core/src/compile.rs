@@ -310,7 +310,7 @@ fn place(number: usize) -> u32 {
 
 /// Enough of a pattern to know it by.
 fn shown(pattern: &str) -> String {
-    pattern.chars().take(80).collect()
+    pattern.chars().take(40).collect()
 }
 
 #[cfg(test)]

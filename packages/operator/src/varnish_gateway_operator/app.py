@@ -3,7 +3,7 @@
 import gc
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,12 +13,13 @@ import watchfiles
 
 from varnish_gateway_common import names
 from varnish_gateway_common.manifests import SUFFIXES
-from varnish_gateway_operator.files import FolderSource, Mistake
+from varnish_gateway_operator.files import FolderSource
 from varnish_gateway_operator.garbage import without_collection
 from varnish_gateway_operator.packaged import vcl_parts
-from varnish_gateway_operator.sentence import sentence
+from varnish_gateway_operator.sentence import counted, sentence
 from varnish_gateway_operator.snapshot import Snapshot
 from varnish_gateway_operator.state import StateFolder
+from varnish_gateway_operator.telling import Line, Lines, Teller
 from varnish_gateway_operator.times import text_of
 from varnish_gateway_operator.translate import CertificateMemory, Memory, Options, Plan, Reports, translate
 
@@ -58,7 +59,11 @@ class Rounds:
     """When the time alone would make a difference."""
     _unwritten: Plan | None = None
     """The plan whose statuses are not all written."""
-    _told: frozenset[Mistake] = frozenset()
+    has_errors: bool = False
+    """Of the last round."""
+    _teller: Teller = field(default_factory=Teller)
+    _others: Mapping[str, int] = field(default_factory=dict)
+    """Kinds of others that were told of."""
 
     @property
     def is_finished(self) -> bool:
@@ -80,8 +85,8 @@ class Rounds:
     def _translate(self, snapshot: Snapshot, reports: Reports, now: datetime) -> None:
         """Documents first: they are what traffic waits for."""
         self._done = None
-        self._tell_mistakes()
         plan = translate(snapshot, reports, self.options, self.memory, now)
+        self._tell(plan)
         done = self.state.write_gateways(plan, is_complete=not self.source.mistakes)
         say = log.info if done else log.debug
         say(sentence(snapshot, plan, done))
@@ -95,23 +100,37 @@ class Rounds:
             self.state.write_mistakes(self.source.mistakes)
             self._unwritten = None
 
-    def _tell_mistakes(self) -> None:
-        mistakes = frozenset(self.source.mistakes)
-        for mistake in sorted(mistakes - self._told):
-            log.error(str(mistake))
-        for mistake in sorted(self._told - mistakes):
-            log.info(f"mended: {mistake}")
-        self._told = mistakes
+    def lines(self, plan: Plan) -> Lines:
+        """Everything that is wrong."""
+        found = self.source.lines(plan.findings)
+        return found if found or plan.gateways else {"nothing": Line(self._nothing())}
+
+    def _nothing(self) -> str:
+        """Nobody made a mistake, and yet there is nothing to serve."""
+        if self.source.has_files:
+            return f"no Gateway is among the manifests of {self.source.root}: nothing is served"
+        return f"no manifest (*{', *'.join(SUFFIXES)}) is in {self.source.root}: nothing is served"
+
+    def _tell(self, plan: Plan) -> None:
+        lines = self.lines(plan)
+        self.has_errors = any(line.is_error for line in lines.values())
+        self._teller.tell(lines)
+        others = self.source.others
+        if others != self._others:
+            self._others = others
+            if others:
+                kinds = ", ".join(f"{kind} {number}" for kind, number in others.items())
+                log.info(f"{counted(sum(others.values()), 'object')} of other kinds passed over: {kinds}")
 
 
 def once(folder: Path, out: Path) -> bool:
-    """Translate; False when the folder has mistakes. Raises OSError."""
+    """Translate; False when there are mistakes. Raises OSError."""
     rounds = _rounds(folder, out)
     with without_collection():
         rounds.run()
         while not rounds.is_finished:
             rounds.run()
-    return not rounds.source.mistakes
+    return not rounds.has_errors
 
 
 def watch(folder: Path, out: Path, stop: threading.Event) -> None:

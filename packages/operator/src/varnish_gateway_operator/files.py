@@ -1,22 +1,23 @@
 """A folder of manifests as a source of snapshots: the last good version of each object, and every mistake."""
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from varnish_gateway_common.manifests import Contents, Finder, Folder, Manifest
-from varnish_gateway_common.wording import discreet
+from varnish_gateway_common.wording import discreet, named
 from varnish_gateway_operator.resources.base import Resource
 from varnish_gateway_operator.resources.core import Namespace
 from varnish_gateway_operator.resources.parse import Flaw, InvalidObjectError, is_namespaced, kind_of, parse, title
 from varnish_gateway_operator.snapshot import Snapshot, snapshot_of
+from varnish_gateway_operator.telling import Line, Lines, key_of
+from varnish_gateway_operator.translate.findings import without_consequences
+from varnish_gateway_operator.translate.problems import Finding, Identity
 
 NAMESPACE_NAME: Final = "kubernetes.io/metadata.name"
 """The label that Kubernetes gives every namespace."""
-
-Identity = tuple[str, str, str]
-"""Kind, namespace and name."""
 
 
 @dataclass(frozen=True, order=True)
@@ -51,6 +52,9 @@ class _File:
     """What a file holds, by the last reading that was good for each object."""
 
     contents: Contents
+    others: list[str] = field(default_factory=list)
+    """Kinds of objects that are none of ours."""
+    broken: set[Identity] = field(default_factory=set)
     objects: dict[Identity, Known] = field(default_factory=dict)
     mistakes: list[Mistake] = field(default_factory=list)
 
@@ -62,6 +66,9 @@ class FolderSource:
     root: Path
     mistakes: tuple[Mistake, ...] = ()
     """Of the last reading."""
+    unread: frozenset[Identity] = frozenset()
+    """Objects that are there and cannot be read as they are."""
+    _known: Mapping[Identity, Known] = field(default_factory=dict)
     _folder: Folder = field(init=False)
     _files: dict[Path, _File] = field(default_factory=dict)
     _namespaces: dict[str, Namespace] = field(default_factory=dict)
@@ -82,7 +89,9 @@ class FolderSource:
         if self._snapshot and _are_same(files, self._files):
             return self._snapshot
         self._files = files
-        resources, twins = self._distinct()
+        self._known, twins = self._distinct()
+        resources = {identity: known.resource for identity, known in self._known.items()}
+        self.unread = frozenset(identity for file in files.values() for identity in file.broken)
         self.mistakes = tuple(sorted([*twins, *(each for file in self._files.values() for each in file.mistakes)]))
         self._snapshot = snapshot_of([*resources.values(), *self._implied_namespaces(resources)])
         return self._snapshot
@@ -93,7 +102,46 @@ class FolderSource:
             return before
         return _Reading(self.root, finder, before.objects if before else {}).of(contents)
 
-    def _distinct(self) -> tuple[dict[Identity, Resource], list[Mistake]]:
+    @property
+    def others(self) -> Mapping[str, int]:
+        """How many objects there are of kinds that are none of ours."""
+        return Counter(sorted(kind for file in self._files.values() for kind in file.others))
+
+    @property
+    def has_files(self) -> bool:
+        return bool(self._files)
+
+    def lines(self, findings: Iterable[Finding]) -> Lines:
+        """Everything that is wrong, in the order of the files."""
+        may_be_unread = any(file.contents.mistakes for file in self._files.values())
+        kept = without_consequences(findings, self.unread, may_be_unread=may_be_unread)
+        finder = Finder()
+        placed = [(self._place(each, finder), each) for each in sorted(kept, key=self._file_of)]
+        found: list[tuple[tuple[str, int, int], Hashable, Line]] = [
+            ((str(each.file), each.line, each.column), (each.file, each.object, each.message), Line(str(each)))
+            for each in self.mistakes
+        ]
+        for place, each in placed:
+            text = f"{place[0]}:{place[1]}:{place[2]} {each}" if place[0] else str(each)
+            found.append((place, key_of(each), Line(text, each.is_error)))
+        return {key: line for _, key, line in sorted(found, key=lambda item: item[0])}
+
+    def _file_of(self, finding: Finding) -> str:
+        known = self._known.get(finding.identity)
+        return str(known.manifest.file) if known else ""
+
+    def _place(self, finding: Finding, finder: Finder) -> tuple[str, int, int]:
+        known = self._known.get(finding.identity)
+        if known is None:
+            return "", 0, 0
+        manifest = known.manifest
+        line, column = finder.find(manifest, finding.trail)
+        if finding.text_place:
+            own = finder.text_line(manifest, finding.trail, finding.text_place[0])
+            line, column = (own[0], own[1] + finding.text_place[1] - 1) if own else (line, column)
+        return str(_below(self.root, manifest.file)), line, column
+
+    def _distinct(self) -> tuple[dict[Identity, Known], list[Mistake]]:
         """Every object once; of two files that define it the first counts, and the other is told so."""
         found: dict[Identity, Known] = {}
         twins: list[Mistake] = []
@@ -103,7 +151,7 @@ class FolderSource:
                 if first is not known:
                     where = f"{_below(self.root, first.manifest.file)}:{first.manifest.line}"
                     twins.append(_twin(self.root, known.manifest, f"is defined in {where} already; that one counts"))
-        return {identity: known.resource for identity, known in found.items()}, twins
+        return found, twins
 
     def _implied_namespaces(self, resources: Mapping[Identity, Resource]) -> Iterator[Namespace]:
         """In a folder a namespace that is used exists; all have the label that Kubernetes gives them."""
@@ -152,10 +200,13 @@ class _Reading:
         except InvalidObjectError as error:
             found.mistakes += [self._mistake(manifest, flaw) for flaw in error.flaws]
             identity = _identity_of_broken(manifest.content)
+            found.broken.add(identity)
             if identity in self.before:
                 found.objects.setdefault(identity, self.before[identity])
         else:
-            if known and found.objects.setdefault(_identity(known.resource), known) is not known:
+            if known is None:
+                found.others.append(named(str(manifest.content["kind"])))
+            elif found.objects.setdefault(_identity(known.resource), known) is not known:
                 found.mistakes.append(
                     _twin(self.root, manifest, "is defined in this file already; the first one counts")
                 )

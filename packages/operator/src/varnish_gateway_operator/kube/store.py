@@ -48,6 +48,8 @@ class View:
     own: Mapping[Identity, Json]
     """The objects of ours, and their pods, by identity."""
     reports: Reports
+    unread: frozenset[Identity] = frozenset()
+    """Objects that cannot be read as they are."""
 
 
 @dataclass
@@ -144,7 +146,8 @@ class Store:
             broken = (known.broken for known in all_known if known.broken is not None)
             own = dict(self._own)
             snapshot = snapshot_of(resources, broken)
-            self._view = View(snapshot, own, reports_of(own, snapshot.gateways.values()))
+            unread = frozenset(known.identity for known in all_known if known.problem)
+            self._view = View(snapshot, own, reports_of(own, snapshot.gateways.values()), unread)
         return self._view
 
     def _homes(self, kind: str) -> Iterable[Source]:

@@ -16,6 +16,7 @@ from varnish_gateway_operator.reconcilers.httproute import HttpRouteReconciler
 from varnish_gateway_operator.reconcilers.outcome import Outcome
 from varnish_gateway_operator.sentence import counted, sentence
 from varnish_gateway_operator.snapshot import Key
+from varnish_gateway_operator.telling import Teller, lines_of
 from varnish_gateway_operator.times import text_of
 from varnish_gateway_operator.translate import Memory, Options, Plan, translate
 from varnish_gateway_operator.translate.patience import PATIENCE
@@ -40,6 +41,7 @@ class Rounds:
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     aside: Callable[[Callable[[], Plan]], Awaitable[Plan]] = asyncio.to_thread
     """Translation of 10,000 routes takes seconds, in which the Lease must be renewed: it has a thread of its own."""
+    teller: Teller = field(default_factory=Teller)
     rounds: int = 0
     seconds: float = 0.0
     """Spent on thinking."""
@@ -82,6 +84,7 @@ class Rounds:
         self._plan = None
         began = self.clock()
         plan = await self.aside(lambda: self._translate(view))
+        self.teller.tell(lines_of(plan.findings, view.unread))
         self.rounds, self.seconds = self.rounds + 1, self.seconds + (self.clock() - began).total_seconds()
         found = await asyncio.gather(self.routes.write_objects(plan, view), self.gateways.write_objects(plan, view))
         outcome = sum(found, Outcome())

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StrictInt, StringConstraints
 from pydantic.alias_generators import to_camel
 
-from varnish_gateway_common.wording import worded
+from varnish_gateway_common.wording import named, worded
 
 _LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _LETTERS = "must be lower-case letters, digits and '-'"
@@ -102,6 +102,12 @@ class Resource(Part):
     @property
     def key(self) -> tuple[str, str]:
         return self.namespace, self.name
+
+    @property
+    def title(self) -> str:
+        """`HTTPRoute default/web`, for messages."""
+        name = named(self.name)
+        return f"{self.kind} {named(self.namespace)}/{name}" if self.namespace else f"{self.kind} {name}"
 
     @property
     def full_name(self) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from varnish_gateway_common.wording import discreet, named, near, plain, quoted, trail_text
+from varnish_gateway_common.wording import ALMOST_THE_SAME, discreet, named, near, plain, quoted, trail_text
 from varnish_gateway_operator.resources.base import Metadata, Resource, Unread
 from varnish_gateway_operator.resources.cache import VarnishCacheInvalidation, VarnishCachePolicy
 from varnish_gateway_operator.resources.core import ConfigMap, EndpointSlice, Namespace, Secret, Service
@@ -127,7 +127,7 @@ def _meant(group: str, name: str) -> Kind | None:
     kind = next((kind for (_, known), kind in KINDS.items() if known == name), None)
     if kind is None:
         return None
-    return kind if name not in SHARED or near(group, [kind.group]) else None
+    return kind if name not in SHARED or near(group, [kind.group], ALMOST_THE_SAME) else None
 
 
 def parse(kind: Kind, content: Mapping[str, Any], *, unknown_fields: Literal["ignore", "forbid"]) -> Resource:

@@ -1,8 +1,9 @@
 """Where a route stands: decided here once, for every parentRef, and read off everywhere else."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+from varnish_gateway_common.wording import named
 from varnish_gateway_operator.resources.broken import Broken
 from varnish_gateway_operator.resources.httproute import HTTPRoute, ParentReference
 from varnish_gateway_operator.resources.parse import GATEWAY_API
@@ -10,8 +11,14 @@ from varnish_gateway_operator.snapshot import Key
 from varnish_gateway_operator.translate import hostnames
 from varnish_gateway_operator.translate.conditions import Condition, accepted, not_accepted
 from varnish_gateway_operator.translate.gateways import GatewayVerdict
-from varnish_gateway_operator.translate.listeners import ListenerVerdict
+from varnish_gateway_operator.translate.listeners import SUPPORTED_KINDS, ListenerVerdict
 from varnish_gateway_operator.translate.selectors import Labels, selects
+
+MOST_NAMED: Final = 10
+"""Of listeners, in a message."""
+NAME: Final = "name"
+HOSTNAMES: Final = "spec.hostnames"
+"""Fields that are to blame: of the parentRef, or of the route."""
 
 
 class Attachment(NamedTuple):
@@ -56,7 +63,7 @@ def places_of(gateways: Iterable[GatewayVerdict]) -> Places:
             (verdict.gateway, verdict.listeners),
             *((each.listener_set, each.listeners) for each in verdict.sets),
         ):
-            place = Place(f"{owner.kind} {owner.full_name}", key, owner.namespace, listeners)
+            place = Place(owner.title, key, owner.namespace, listeners)
             found[owner.kind, owner.namespace, owner.name] = place
     return found
 
@@ -77,37 +84,71 @@ def named_places(route: HTTPRoute | Broken, places: Places) -> Iterator[tuple[Pa
 def _parent(route: HTTPRoute, ref: ParentReference, place: Place, namespace_labels: Labels) -> Parent:
     """Narrow the listeners down, step by step; the step that leaves none names the reason."""
     key = place.gateway
-    named = [listener for listener in place.listeners if _is_named(ref, listener)]
+    named_ones = [listener for listener in place.listeners if _is_named(ref, listener)]
     if not place.listeners:
         message = f"{place.title} is not attached to its Gateway"
-        return Parent(ref, key, not_accepted("NoMatchingParent", message), ())
-    if not named:
-        message = f"no listener of {place.title} has {_wanted(ref)}"
-        return Parent(ref, key, not_accepted("NoMatchingParent", message), ())
-    allowed = [listener for listener in named if _allows(listener, route, place.namespace, namespace_labels)]
+        return Parent(ref, key, not_accepted("NoMatchingParent", message, is_consequence=True), ())
+    if not named_ones:
+        return Parent(ref, key, not_accepted("NoMatchingParent", _no_listener(ref, place), field=_narrowing(ref)), ())
+    allowed = [listener for listener in named_ones if _allows(listener, route, place.namespace, namespace_labels)]
     if not allowed:
-        message = "no listener's allowedRoutes permit this kind of route from this namespace"
-        return Parent(ref, key, not_accepted("NotAllowedByListeners", message), ())
+        return Parent(ref, key, _not_allowed(route, place, named_ones), ())
     attachments = tuple(
         Attachment(listener, hostname, route, ref)
         for listener in allowed
         for hostname in hostnames.of_route_on(listener.hostname, route.spec.hostnames)
     )
     if not attachments:
-        message = "no listener has a hostname that meets one of the route's"
-        return Parent(ref, key, not_accepted("NoMatchingListenerHostname", message), ())
-    return Parent(ref, key, _accepted(attachments), attachments)
+        theirs = ", ".join(dict.fromkeys(named(listener.hostname) for listener in allowed[:MOST_NAMED]))
+        message = f"no listener has a hostname that meets one of the route's; {place.title} has {theirs}"
+        return Parent(ref, key, not_accepted("NoMatchingListenerHostname", message, field=HOSTNAMES), ())
+    return Parent(ref, key, _accepted([attachment.listener for attachment in attachments]), attachments)
 
 
-def _accepted(attachments: Sequence[Attachment]) -> Condition:
-    if any(attachment.listener.is_accepted for attachment in attachments):
+def _accepted(listeners: Sequence[ListenerVerdict]) -> Condition:
+    if any(listener.is_accepted for listener in listeners):
         return accepted()
-    names = ", ".join(dict.fromkeys(attachment.listener.listener.name for attachment in attachments))
-    return not_accepted("NoMatchingParent", f"the listeners that would take the route are not accepted: {names}")
+    names = ", ".join(dict.fromkeys(named(listener.listener.name) for listener in listeners))
+    message = f"the listeners that would take the route are not accepted: {names}"
+    return not_accepted("NoMatchingParent", message, is_consequence=True)
+
+
+def _not_allowed(route: HTTPRoute, place: Place, listeners: Sequence[ListenerVerdict]) -> Condition:
+    """By namespace or by kind; a listener of an unknown protocol takes nothing, whatever it allows."""
+    if not any(listener.listener.protocol in SUPPORTED_KINDS for listener in listeners):
+        return _accepted(listeners)
+    of_kind = [listener for listener in listeners if route.kind in listener.supported_kinds]
+    if not of_kind:
+        message = f"allowedRoutes.kinds of {_listed(listeners)} of {place.title} do not have {route.kind}"
+        return not_accepted("NotAllowedByListeners", message, field=NAME)
+    asked = ", ".join(
+        dict.fromkeys(named(listener.listener.allowed_routes.namespaces.from_) for listener in of_kind[:MOST_NAMED])
+    )
+    message = (
+        f"allowedRoutes.namespaces of {_listed(of_kind)} of {place.title} do not permit routes "
+        f"of namespace {named(route.namespace)}: from is {asked}"
+    )
+    return not_accepted("NotAllowedByListeners", message, field=NAME)
+
+
+def _listed(listeners: Sequence[ListenerVerdict]) -> str:
+    names = ", ".join(named(listener.listener.name) for listener in listeners[:MOST_NAMED])
+    return f"listener {names}" if len(listeners) == 1 else f"listeners {names}"
+
+
+def _no_listener(ref: ParentReference, place: Place) -> str:
+    theirs = ", ".join(
+        f"{named(each.listener.name)} (port {each.listener.port})" for each in place.listeners[:MOST_NAMED]
+    )
+    return f"no listener of {place.title} has {_wanted(ref)}; it has {theirs}"
+
+
+def _narrowing(ref: ParentReference) -> str:
+    return "sectionName" if ref.section_name else "port"
 
 
 def _wanted(ref: ParentReference) -> str:
-    name = f"the name {ref.section_name}" if ref.section_name else ""
+    name = f"the name {named(ref.section_name)}" if ref.section_name else ""
     port = f"the port {ref.port}" if ref.port else ""
     return " and ".join(filter(None, (name, port))) or "a name"
 

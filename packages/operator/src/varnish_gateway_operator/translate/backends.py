@@ -10,10 +10,14 @@ from varnish_gateway_operator.resources import httproute
 from varnish_gateway_operator.resources.core import Service, ServicePort
 from varnish_gateway_operator.translate.filters import NO_FILTERS, filtering
 from varnish_gateway_operator.translate.problems import Problem
-from varnish_gateway_operator.translate.references import Origin, References, Target
+from varnish_gateway_operator.translate.references import Origin, References, Target, not_permitted
 
 UNSPOKEN_PROTOCOLS: Final = frozenset({"kubernetes.io/h2c", "kubernetes.io/wss"})
 """Values of appProtocol that say, in Kubernetes' words, that plain HTTP/1.1 will not do."""
+
+
+MOST_PORTS: Final = 10
+"""Of a Service, in a message."""
 
 
 class ServicePortKey(NamedTuple):
@@ -94,25 +98,27 @@ def _service(
     if isinstance(found, Service):
         return _port(ref, found, has_external_names=has_external_names)
     if found == "InvalidKind":
-        return Problem("InvalidKind", "kind", f"{target.kind_text} is not a Service")
+        return Problem("InvalidKind", "kind", f"is {target.kind_text}, which is no Service")
     if found == "RefNotPermitted":
-        return Problem("RefNotPermitted", "namespace", f"no ReferenceGrant in {target.namespace} permits {target}")
-    return Problem("BackendNotFound", "name", f"{target} does not exist")
+        return Problem("RefNotPermitted", "namespace", not_permitted(target))
+    return Problem("BackendNotFound", "name", f"names {target}, which does not exist", target.identity)
 
 
 def _port(ref: httproute.BackendRef, service: Service, *, has_external_names: bool) -> ServicePortKey | Problem:
     if ref.port is None:
-        return Problem("BackendNotFound", "port", f"must say which port of Service {service.full_name}")
+        return Problem("BackendNotFound", "port", f"must say which port of {service.title}{_ports(service)}")
     key = names.service_key(service.namespace, service.name, ref.port)
     port = _find(service, ref.port)
     if service.spec.type == "ExternalName":
         return _external(ref.port, service, port, key) if has_external_names else _external_is_off(service)
     if port is None:
-        return Problem("BackendNotFound", "port", f"Service {service.full_name} has no port {ref.port}")
+        return _no_port(service, ref.port)
     if port.protocol != "TCP":
-        return Problem("UnsupportedProtocol", "port", f"{key} is a port of {named(port.protocol)}")
+        spoken = f"is {port.port}, where {service.title} speaks {named(port.protocol)}, not TCP"
+        return Problem("UnsupportedProtocol", "port", spoken)
     if port.app_protocol in UNSPOKEN_PROTOCOLS:
-        return Problem("UnsupportedProtocol", "port", f"{key} speaks {port.app_protocol}, which is not supported yet")
+        spoken = f"is {port.port}, where {service.title} speaks {port.app_protocol}, which is not supported yet"
+        return Problem("UnsupportedProtocol", "port", spoken)
     return ServicePortKey(key, service.namespace, service.name, port.name)
 
 
@@ -128,13 +134,23 @@ def _find(service: Service, number: int) -> ServicePort | None:
 def _external(number: int, service: Service, port: ServicePort | None, key: str) -> ServicePortKey | Problem:
     """A Service that is a name elsewhere; it needs no ports, and where it has some they count."""
     if service.spec.external_name is None:
-        return Problem("BackendNotFound", "name", f"Service {service.full_name} has no externalName")
+        return Problem("BackendNotFound", "name", f"names {service.title}, which has no externalName")
     if port is None and service.spec.ports:
-        return Problem("BackendNotFound", "port", f"Service {service.full_name} has no port {number}")
+        return _no_port(service, number)
     target = port.target_port if port and isinstance(port.target_port, int) else number
     external = service.spec.external_name.rstrip(".").lower(), target
     return ServicePortKey(key, service.namespace, service.name, port.name if port else "", external)
 
 
 def _external_is_off(service: Service) -> Problem:
-    return Problem("RefNotPermitted", "name", f"Service {service.full_name} is an ExternalName, which is turned off")
+    return Problem("RefNotPermitted", "name", f"names {service.title}, an ExternalName, which are turned off")
+
+
+def _no_port(service: Service, number: int) -> Problem:
+    return Problem("BackendNotFound", "port", f"is {number}, which {service.title} does not have{_ports(service)}")
+
+
+def _ports(service: Service) -> str:
+    """What there is instead."""
+    numbers = ", ".join(str(port.port) for port in service.spec.ports[:MOST_PORTS])
+    return f"; it has {numbers}" if numbers else "; it has none"

@@ -16,6 +16,7 @@ from varnish_gateway_operator.translate.conditions import Condition, not_resolve
 from varnish_gateway_operator.translate.gateways import GatewayVerdict
 from varnish_gateway_operator.translate.hostnames import covers
 from varnish_gateway_operator.translate.listeners import ListenerVerdict
+from varnish_gateway_operator.translate.problems import Problem
 from varnish_gateway_operator.translate.references import Origin, References, Target
 from varnish_gateway_operator.translate.tls import tls_options
 
@@ -64,6 +65,10 @@ class ListenerCertificates:
     verdict: ListenerVerdict
     served: tuple[Served, ...]
     resolved: Condition
+    problems: tuple[Problem, ...] = ()
+    """What is wrong with each reference."""
+    notes: tuple[str, ...] = ()
+    """What is served and yet not as it should be."""
 
 
 @dataclass(frozen=True)
@@ -136,44 +141,52 @@ def _judge(
     """Every certificate that can be had; the first problem decides what is said, the others are told too."""
     refs = verdict.listener.tls.certificate_refs if verdict.listener.tls else ()
     served: dict[str, Served] = {}
-    refused: list[tuple[str, str]] = []
+    refused: list[Problem] = []
     notes: list[str] = []
-    for ref in refs:
+    for index, ref in enumerate(refs):
         target = Target(ref.group, ref.kind, ref.namespace or verdict.owner.namespace, ref.name)
         found = _secret(target, verdict, references)
         if isinstance(found, Secret):
             known = _known(found, memory)
             if known.problem:
-                kept = "; its last good content is served" if known.pair else ""
-                refused.append(("InvalidCertificateRef", f"{target}: {known.problem}{kept}"))
+                kept = "; its last good content is kept" if known.pair else ""
+                refused.append(
+                    Problem("InvalidCertificateRef", "name", f"{target}: {known.problem}{kept}").within(
+                        f"tls.certificateRefs[{index}]"
+                    )
+                )
             if known.pair:
                 name = certificate_name(found.key)
                 served.setdefault(name, Served(name, known.pair))
                 notes += _validity(target, known.pair, now) if now else ()
         else:
-            refused.append(found)
+            refused.append(found.within(f"tls.certificateRefs[{index}]"))
     notes += _other_host(verdict, served.values())
     if not refs:
-        refused.append(("InvalidCertificateRef", "tls.certificateRefs names no certificate"))
-    return ListenerCertificates(verdict, tuple(served.values()), _resolved(refused, notes))
+        refused.append(
+            Problem("InvalidCertificateRef", "tls.certificateRefs", "tls.certificateRefs names no certificate")
+        )
+    return ListenerCertificates(
+        verdict, tuple(served.values()), _resolved(refused, notes), tuple(refused), tuple(notes)
+    )
 
 
-def _resolved(refused: Sequence[tuple[str, str]], notes: Sequence[str]) -> Condition:
+def _resolved(refused: Sequence[Problem], notes: Sequence[str]) -> Condition:
     if not refused:
         return resolved_refs("; ".join(notes))
-    return not_resolved(refused[0][0], "; ".join([*(message for _, message in refused), *notes]))
+    return not_resolved(refused[0].reason, "; ".join([*(each.message for each in refused), *notes]))
 
 
-def _secret(target: Target, verdict: ListenerVerdict, references: References) -> Secret | tuple[str, str]:
-    """The Secret, or reason and message."""
+def _secret(target: Target, verdict: ListenerVerdict, references: References) -> Secret | Problem:
     found = references.resolve(Origin(verdict.owner.kind, verdict.owner.namespace), target, Secret)
     if isinstance(found, Secret):
         return found
     if found == "RefNotPermitted":
-        return found, f"no ReferenceGrant in {target.namespace} permits {target}"
+        message = f"no ReferenceGrant in {named(target.namespace)} permits {target}; add one there"
+        return Problem(found, "namespace", message)
     if found == "InvalidKind":
-        return "InvalidCertificateRef", f"{target.kind_text} is not a Secret"
-    return "InvalidCertificateRef", f"there is no {target} of type {TLS_SECRET}"
+        return Problem("InvalidCertificateRef", "kind", f"{target.kind_text} is not a Secret")
+    return Problem("InvalidCertificateRef", "name", f"there is no {target} of type {TLS_SECRET}", target.identity)
 
 
 def _known(secret: Secret, memory: CertificateMemory) -> KnownSecret:

@@ -8,6 +8,7 @@ from varnish_gateway_common.wording import named
 from varnish_gateway_operator.resources.gateway import GatewayClass
 from varnish_gateway_operator.resources.parameters import GatewayClassParameters
 from varnish_gateway_operator.snapshot import Snapshot
+from varnish_gateway_operator.translate.problems import Identity
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,8 @@ class ClassVerdict:
     gateway_class: GatewayClass
     parameters: GatewayClassParameters | None = None
     problem: str | None = None
+    target: Identity | None = None
+    """Its parameters, where those are why."""
 
 
 def judge_classes(snapshot: Snapshot) -> Mapping[str, ClassVerdict]:
@@ -37,12 +40,13 @@ def _judge(gateway_class: GatewayClass, snapshot: Snapshot) -> ClassVerdict:
         return ClassVerdict(gateway_class, problem=f"parametersRef: {kind} is not GatewayClassParameters")
     if ref.namespace:
         return ClassVerdict(gateway_class, problem="parametersRef: GatewayClassParameters have no namespace")
-    return ClassVerdict(gateway_class, snapshot.parameters.get(("", ref.name)), _problem_of(ref.name, snapshot))
+    target = (ref.kind, "", ref.name)
+    return ClassVerdict(gateway_class, snapshot.parameters.get(("", ref.name)), _problem_of(ref.name, snapshot), target)
 
 
 def _problem_of(name: str, snapshot: Snapshot) -> str | None:
     """What cannot be read may be known all the same, as it was before."""
-    subject = f"parametersRef: {GatewayClassParameters.__name__} {name}"
+    subject = f"parametersRef: {GatewayClassParameters.__name__} {named(name)}"
     for each in snapshot.broken:
         if (each.kind, each.name) == (GatewayClassParameters.__name__, name):
             return f"{subject}: {each.problem}"

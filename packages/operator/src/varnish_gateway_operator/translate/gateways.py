@@ -130,9 +130,9 @@ def _not_attached(
 ) -> Condition | None:
     """Why the Gateway does not take the set."""
     if not _allows(gateway, listener_set, labels.get(listener_set.namespace, {})):
-        return not_accepted("NotAllowed", f"spec.allowedListeners of Gateway {gateway.full_name} does not permit it")
+        return not_accepted("NotAllowed", f"spec.allowedListeners of {gateway.title} does not permit it")
     if not own.served:
-        return not_accepted("ParentNotAccepted", f"Gateway {gateway.full_name} is not accepted")
+        return not_accepted("ParentNotAccepted", f"{gateway.title} is not accepted", is_consequence=True)
     return None
 
 

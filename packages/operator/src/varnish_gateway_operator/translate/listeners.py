@@ -106,10 +106,10 @@ def _conflicts_with(listeners: Sequence[Listener], earlier: Sequence[Listener]) 
         others = [other for other in earlier if other.port == listener.port]
         if any(other.protocol != listener.protocol for other in others):
             message = f"port {listener.port} has another protocol by a listener that has precedence"
-            yield listener.name, conflicted("ProtocolConflict", message)
+            yield listener.name, conflicted("ProtocolConflict", message, field="protocol")
         elif any(other.hostname == listener.hostname for other in others):
             message = f"the hostname is that of a listener of port {listener.port} that has precedence"
-            yield listener.name, conflicted("HostnameConflict", message)
+            yield listener.name, conflicted("HostnameConflict", message, field="hostname")
 
 
 def _conflicts(listeners: Sequence[Listener]) -> Mapping[str, Condition]:
@@ -124,24 +124,26 @@ def _conflicts(listeners: Sequence[Listener]) -> Mapping[str, Condition]:
     for listener in known:
         if len(protocols[listener.port]) > 1:
             message = f"port {listener.port} is asked for by {' and '.join(sorted(protocols[listener.port]))}"
-            found[listener.name] = conflicted("ProtocolConflict", message)
+            found[listener.name] = conflicted("ProtocolConflict", message, field="protocol")
         elif twins[listener.port, listener.protocol, listener.hostname or ""] > 1:
             message = f"another listener of port {listener.port} has the hostname {listener.hostname or '(any)'} too"
-            found[listener.name] = conflicted("HostnameConflict", message)
+            found[listener.name] = conflicted("HostnameConflict", message, field="hostname")
     return found
 
 
 def accepted_of(listener: Listener, conflict: Condition | None, owner: str | None) -> Condition:
     if conflict:
-        return not_accepted(conflict.reason, conflict.message)
+        return not_accepted(conflict.reason, conflict.message, field=conflict.field)
     if listener.protocol not in SUPPORTED_KINDS:
-        return not_accepted("UnsupportedProtocol", _unknown_protocol(listener.protocol))
+        return not_accepted("UnsupportedProtocol", _unknown_protocol(listener.protocol), field="protocol")
     if listener.port == names.WEB_PORT:
-        return not_accepted("PortUnavailable", f"port {listener.port} serves the gateway's own health and metrics")
+        message = f"port {listener.port} serves the gateway's own health and metrics: take another"
+        return not_accepted("PortUnavailable", message, field="port")
     if owner:
-        return not_accepted("PortUnavailable", f"port {listener.port} belongs to the older Gateway {owner}")
+        message = f"port {listener.port} belongs to the older Gateway {owner}: take another"
+        return not_accepted("PortUnavailable", message, field="port")
     for problem in _unsupported(listener):
-        return not_accepted(problem.reason, str(problem))
+        return not_accepted(problem.reason, str(problem), field=problem.field)
     return accepted()
 
 
@@ -183,9 +185,9 @@ def _is_possible(kind: RouteGroupKind, possible: Sequence[str]) -> bool:
 def _resolved(listener: Listener) -> Condition:
     """The kinds of routes; certificates, which change while everything else stays, are judged apart."""
     possible = SUPPORTED_KINDS.get(listener.protocol, ())
-    for kind in listener.allowed_routes.kinds:
+    for index, kind in enumerate(listener.allowed_routes.kinds):
         if not _is_possible(kind, possible):
             what = f"{named(kind.group)}/{named(kind.kind)}"
             message = f"{what} is not supported by listeners of protocol {named(listener.protocol)}"
-            return not_resolved("InvalidRouteKinds", message)
+            return not_resolved("InvalidRouteKinds", message, field=f"allowedRoutes.kinds[{index}]")
     return resolved_refs()

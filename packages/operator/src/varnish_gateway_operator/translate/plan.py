@@ -8,6 +8,7 @@ from varnish_gateway_common.certificates import Certificates
 from varnish_gateway_common.pod import Pod
 from varnish_gateway_operator.snapshot import Key
 from varnish_gateway_operator.translate.objects.shape import Identity, Manager, Owned
+from varnish_gateway_operator.translate.problems import Finding
 from varnish_gateway_operator.translate.status import ObjectStatus
 
 __all__ = ["GatewayPlan", "Manager", "Owned", "Plan", "StatusKey"]
@@ -40,3 +41,5 @@ class Plan:
     statuses: Mapping[StatusKey, ObjectStatus]
     changes_at: datetime | None = None
     """When it would come out otherwise though nothing changed but the time."""
+    findings: tuple[Finding, ...] = ()
+    """What is not as somebody wants it."""

@@ -5,14 +5,17 @@ from dataclasses import dataclass
 from typing import Final
 
 from varnish_gateway_common.report import Report
+from varnish_gateway_common.wording import named
 from varnish_gateway_operator.snapshot import Key
 from varnish_gateway_operator.translate.conditions import (
     Condition,
+    Subject,
     not_programmed,
     programmed,
     programmed_unknown,
 )
 from varnish_gateway_operator.translate.problems import Problem
+from varnish_gateway_operator.translate.vcl_messages import UserVcl, told
 
 Reports = Mapping[Key, Sequence[Report]]
 """By Gateway."""
@@ -42,7 +45,7 @@ class Written:
     routing: str
     vcl: str
     pod: str
-    user_vcl_line: int
+    user_vcl: UserVcl | None = None
     certificates: str | None = None
     """None: no listener has any."""
 
@@ -56,7 +59,8 @@ def programmed_by(reports: Sequence[Report], written: Written) -> Condition:
     for report in reports:
         for refusal in report.refusals:
             if refusal.digest in (written.routing, written.vcl, written.pod, written.certificates):
-                return not_programmed("Invalid", _refused(refusal.input, said(refusal.message, MOST_REFUSAL), written))
+                text = said(refusal.message, MOST_REFUSAL)
+                return _refused(refusal.input, text, written, is_serving=report.is_serving)
     return not_programmed("Pending", _pending(reports[-1], written))
 
 
@@ -97,13 +101,25 @@ def _runs(report: Report, written: Written) -> bool:
     return report.is_serving and has_certificates and running == (written.routing, written.vcl, written.pod)
 
 
-def _refused(what: str, message: str, written: Written) -> str:
-    if what == "certificates":
-        return f"the newest certificates were refused, the last good ones serve: {message}"
+WHAT: Final = {
+    "certificates": "the newest certificates are refused",
+    "pod": "varnishd does not start with these listeners, arguments and storage",
+    "routing": "the newest routing is refused",
+}
+
+
+def _refused(what: str, message: str, written: Written, *, is_serving: bool) -> Condition:
+    kept = "what was good before serves" if is_serving else "nothing serves"
     if what != "vcl":
-        return f"the newest {what} was refused, the last good one serves: {message}"
-    where = f"user VCL begins at line {written.user_vcl_line} of main.vcl"
-    return f"main.vcl does not compile, the last good one serves ({where}): {message}"
+        return not_programmed("Invalid", f"{WHAT.get(what, what)}, {kept}: {message}")
+    found, user = told(message, written.user_vcl), written.user_vcl
+    if user is None:
+        return not_programmed("Invalid", f"main.vcl does not compile, {kept}: {found.fact}")
+    where = found.within(named(user.key))
+    place = (found.line, found.column) if found.line else None
+    subject = Subject(user.identity, ("data", user.key), where, text_place=place)
+    name = "/".join(map(named, user.identity[1:]))
+    return not_programmed("Invalid", f"ConfigMap {name} does not compile, {kept}: {where}", subject=subject)
 
 
 def _pending(report: Report, written: Written) -> str:

@@ -9,6 +9,7 @@ from varnish_gateway_operator.resources.core import Secret, Service
 from varnish_gateway_operator.resources.grants import ReferenceGrant
 from varnish_gateway_operator.resources.parse import GATEWAY_API
 from varnish_gateway_operator.snapshot import Snapshot
+from varnish_gateway_operator.translate.problems import Identity
 
 Verdict = Literal["InvalidKind", "RefNotPermitted", "NotFound"]
 
@@ -35,8 +36,17 @@ class Target(NamedTuple):
         return f"{named(self.kind)} {named(self.namespace)}/{named(self.name)}"
 
     @property
+    def identity(self) -> Identity:
+        return self.kind, self.namespace, self.name
+
+    @property
     def kind_text(self) -> str:
         return f"{named(self.group or 'core')}/{named(self.kind)}"
+
+
+def not_permitted(target: Target) -> str:
+    where = named(target.namespace)
+    return f"is {where}, where no ReferenceGrant permits {target}; add one there"
 
 
 @dataclass

@@ -44,6 +44,8 @@ class CompiledRoute:
     bytes: int
     """Of the rules."""
     has_expressions: bool
+    unmatched: frozenset[int] = frozenset()
+    """Rules none of whose matches is possible."""
 
 
 class _Route(NamedTuple):
@@ -65,8 +67,10 @@ def compile_route(route: HTTPRoute, snapshot: Snapshot, *, has_external_names: b
     services: set[ServicePortKey] = set()
     problems: list[tuple[int, Problem]] = []
     unresolved: list[Problem] = []
+    unmatched: list[int] = []
     for index, rule in enumerate(route.spec.rules):
         compiled, backends, wrong = _rule(shared, index, rule)
+        unmatched += [] if compiled else [index]
         rules += compiled
         services.update(backends.services)
         problems += [(index, problem.within(f"spec.rules[{index}]")) for problem in wrong]
@@ -81,6 +85,7 @@ def compile_route(route: HTTPRoute, snapshot: Snapshot, *, has_external_names: b
         rank=rank,
         bytes=sum(len(rule.json) for rule in rules),
         has_expressions=any(has_expressions(match) for rule in route.spec.rules for match in rule.matches),
+        unmatched=frozenset(unmatched),
     )
 
 

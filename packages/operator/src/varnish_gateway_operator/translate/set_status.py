@@ -22,7 +22,7 @@ def set_accepted(verdict: SetVerdict, certificates: Certificates, gateway: Condi
     if verdict.problem:
         return verdict.problem
     if gateway.status != "True":
-        return not_accepted("ParentNotAccepted", "the Gateway is not accepted")
+        return not_accepted("ParentNotAccepted", "the Gateway is not accepted", is_consequence=True)
     refused = [each.listener.name for each in verdict.listeners if not _is_valid(each, certificates)]
     if len(refused) == len(verdict.listeners):
         return not_accepted("ListenersNotValid", f"no listener is valid: {', '.join(refused)}")

@@ -31,6 +31,7 @@ from varnish_gateway_operator.translate.conditions import (
 from varnish_gateway_operator.translate.gateways import GatewayVerdict
 from varnish_gateway_operator.translate.listeners import ListenerVerdict
 from varnish_gateway_operator.translate.objects.addresses import address_problem
+from varnish_gateway_operator.translate.problems import Problem, trail_of
 from varnish_gateway_operator.translate.programmed import BrokenRules, Warnings
 from varnish_gateway_operator.translate.rules import CompiledRoute
 
@@ -71,19 +72,21 @@ def gateway_accepted(gateway: GatewayVerdict, class_verdict: ClassVerdict, *, in
     """Whether the Gateway can be had at all, and which of its listeners cannot."""
     spec = gateway.gateway.spec
     if class_verdict.problem:
-        return not_accepted("InvalidParameters", f"GatewayClass {spec.gateway_class_name}: {class_verdict.problem}")
+        message = f"GatewayClass {spec.gateway_class_name}: {class_verdict.problem}"
+        return not_accepted("InvalidParameters", message, is_consequence=True)
     if spec.infrastructure and spec.infrastructure.parameters_ref:
         ref = spec.infrastructure.parameters_ref
-        return not_accepted(
-            "InvalidParameters", f"infrastructure.parametersRef: {named(ref.group)}/{named(ref.kind)} is not supported"
-        )
+        message = f"infrastructure.parametersRef: {named(ref.group)}/{named(ref.kind)} is not supported"
+        return not_accepted("InvalidParameters", message, field="spec.infrastructure.parametersRef")
     if problem := next(filter(None, map(address_problem, spec.addresses)), None):
-        return not_accepted("UnsupportedAddress", f"addresses: {problem}")
+        return not_accepted("UnsupportedAddress", f"addresses: {problem}", field="spec.addresses")
     refused = [verdict.listener.name for verdict in gateway.listeners if not verdict.is_accepted]
     if len(refused) == len(gateway.listeners):
-        return not_accepted("ListenersNotValid", f"no listener is accepted: {', '.join(refused)}")
+        message = f"no listener is accepted: {', '.join(refused)}"
+        return not_accepted("ListenersNotValid", message, is_consequence=True)
     if refused:
-        return is_accepted(f"listeners that are not accepted: {', '.join(refused)}", reason="ListenersNotValid")
+        message = f"listeners that are not accepted: {', '.join(refused)}"
+        return is_accepted(message, reason="ListenersNotValid", is_consequence=True)
     unserved = [*_unserved_fields(gateway.gateway, in_cluster=in_cluster), *_unserved_parameters(class_verdict)]
     notes = [f"not served by this version: {', '.join(unserved)}"] if unserved else []
     return is_accepted("; ".join([*notes, *_weakened(class_verdict)]))
@@ -156,8 +159,7 @@ def route_conditions(
     `crowded`: Gateways without room for the route."""
     if parent.gateway in crowded and parent.accepted.status == "True":
         parent = parent._replace(accepted=left_out(route.rank[1].partition("/")[0]))
-    reported = ((index, problem) for gateway, index, problem in broken if gateway == parent.gateway)
-    problems = (*route.problems, *((index, problem) for index, problem in reported if index < route.rule_count))
+    problems = _problems(parent, route, broken)
     refused = dict.fromkeys(index for index, _ in problems)
     conditions = [parent.accepted]
     if problems and parent.accepted.status == "True":
@@ -165,13 +167,43 @@ def route_conditions(
         if len(refused) == route.rule_count:
             conditions = [not_accepted(problems[0][1].reason, text)]
         else:
-            rules = ", ".join(str(index) for index in sorted(refused))
-            conditions.append(partially_invalid(f"Dropped Rule {rules}, which is answered with 500: {text}"))
+            conditions.append(partially_invalid(f"Dropped {_effects(problems, route)}: {text}"))
     notes = [text for gateway, text in warnings if gateway == parent.gateway]
     refs = resolved_refs("; ".join(notes))
     if route.unresolved:
         refs = not_resolved(route.unresolved[0].reason, "; ".join([*map(str, route.unresolved), *notes]))
     return [conditions[0], refs, *conditions[1:]]
+
+
+def route_problems(parent: Parent, route: CompiledRoute, broken: BrokenRules) -> tuple[Problem, ...]:
+    """What is wrong with the route's rules, as far as its parent knows."""
+    return tuple(problem for _, problem in _problems(parent, route, broken))
+
+
+def _problems(parent: Parent, route: CompiledRoute, broken: BrokenRules) -> tuple[tuple[int, Problem], ...]:
+    """A pod speaks for its own Gateway only."""
+    reported = ((index, problem) for gateway, index, problem in broken if gateway == parent.gateway)
+    return (*route.problems, *((index, problem) for index, problem in reported if index < route.rule_count))
+
+
+def _effects(problems: Iterable[tuple[int, Problem]], route: CompiledRoute) -> str:
+    """What becomes of requests for the rules: one whose matches are impossible has none, and one whose regular
+    expression does not compile has those that the rest of its match fits."""
+    effects: dict[str, list[int]] = {}
+    own = {index for index, _ in route.problems}
+    half = {index for index, problem in route.problems if "matches" in trail_of(problem.field)}
+    for index in sorted({index for index, _ in problems}):
+        effect = _effect(is_unmatched=index in route.unmatched, is_half=index in half, is_own=index in own)
+        effects.setdefault(effect, []).append(index)
+    return "; ".join(f"Rule {', '.join(map(str, indices))}, {effect}" for effect, indices in effects.items())
+
+
+def _effect(*, is_unmatched: bool, is_half: bool, is_own: bool) -> str:
+    if is_unmatched:
+        return "which matches nothing"
+    if is_half:
+        return "whose other matches are answered with 500"
+    return "which is answered with 500" if is_own else "which is answered with 500 where the rest of its match fits"
 
 
 def route_status(

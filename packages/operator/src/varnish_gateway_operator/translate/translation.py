@@ -15,9 +15,11 @@ from varnish_gateway_operator.snapshot import Key, Snapshot
 from varnish_gateway_operator.translate.budgets import Room, room_for
 from varnish_gateway_operator.translate.caching import caching_statuses
 from varnish_gateway_operator.translate.certificates import GatewayCertificates, certificates_of, forget_gone
+from varnish_gateway_operator.translate.classes import ClassVerdict
 from varnish_gateway_operator.translate.cluster import name_clashes, programmed_in_cluster, wanted_of
-from varnish_gateway_operator.translate.conditions import Condition, not_programmed
+from varnish_gateway_operator.translate.conditions import Condition, Subject, not_programmed
 from varnish_gateway_operator.translate.features import SUPPORTED
+from varnish_gateway_operator.translate.findings import Judged, findings_of
 from varnish_gateway_operator.translate.gateways import GatewayVerdict
 from varnish_gateway_operator.translate.infra import pod_of
 from varnish_gateway_operator.translate.memory import KnownStatus, Memory, PlacedRoute, Topology, place_routes
@@ -51,7 +53,7 @@ from varnish_gateway_operator.translate.status import (
     route_conditions,
     route_status,
 )
-from varnish_gateway_operator.translate.vcl import main_vcl
+from varnish_gateway_operator.translate.vcl import Vcl, main_vcl
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,7 @@ def translate(
     certificates = _certificates(topology, snapshot, memory, now)
     clashes = name_clashes(topology.gateways.values()) if options.cluster else {}
     gateways: dict[Key, GatewayPlan] = {}
+    conditions: dict[Key, tuple[Condition, Condition]] = {}
     moments = [each.changes_at for each in certificates.values()]
     for key, verdict in topology.gateways.items():
         standings = rooms[key].standings if key in rooms else ()
@@ -115,6 +118,7 @@ def translate(
         if key in clashes:
             found = replace(found, plan=None, programmed=not_programmed("Invalid", clashes[key]), addresses=())
         moments.append(found.changes_at)
+        conditions[key] = found.accepted, found.programmed
         if found.plan:
             gateways[key] = found.plan
         statuses += _gateway_statuses(verdict, found, certificates[key].listeners, attached.get(key, {}))
@@ -122,9 +126,17 @@ def translate(
     statuses += caching_statuses(snapshot)
     # In place of those from before.
     statuses += refused_statuses(snapshot.broken, topology.ground.places, topology.classes, unread)
-    return Plan(
-        gateways, {status_key(each.resource): each for each in statuses}, min(filter(None, moments), default=None)
+    judged = Judged(
+        snapshot,
+        topology.classes,
+        topology.gateways,
+        certificates,
+        conditions,
+        routes,
+        is_alone=options.cluster is None,
     )
+    by_key = {status_key(each.resource): each for each in statuses}
+    return Plan(gateways, by_key, min(filter(None, moments), default=None), findings_of(judged))
 
 
 def _translated(
@@ -171,7 +183,7 @@ def _gateway(verdict: GatewayVerdict, seen: _Seen, options: Options) -> _Transla
     class_verdict = seen.topology.classes[verdict.gateway.spec.gateway_class_name]
     accepted = gateway_accepted(verdict, class_verdict, in_cluster=options.cluster is not None)
     if not verdict.served and not options.cluster:
-        return _Translated(None, accepted, not_programmed("Invalid", "no listener can be served"))
+        return _Translated(None, accepted, not_programmed("Invalid", "no listener can be served", is_consequence=True))
     spec = seen.parameters_of(verdict)
     routing = routing_json(
         verdict,
@@ -181,20 +193,31 @@ def _gateway(verdict: GatewayVerdict, seen: _Seen, options: Options) -> _Transla
     )
     plan = GatewayPlan(routing, None, None, seen.certificates.document, seen.certificates.files)
     if accepted.status != "True":  # routes stay in effect; what the invalid part decides stays as it was
-        return _Translated(plan, accepted, not_programmed("Invalid", accepted.message))
+        return _Translated(plan, accepted, not_programmed("Invalid", accepted.message, is_consequence=True))
     vcl = main_vcl(class_verdict.parameters, seen.snapshot, options.vcl)
     pod = pod_of(verdict, spec, in_cluster=options.cluster is not None)
     plan = replace(plan, vcl=vcl.text, pod=pod)
     if vcl.text is None:
-        return _Translated(plan, accepted, not_programmed("Invalid", f"{vcl.problem}; the last good VCL stays"))
+        return _Translated(plan, accepted, _without_vcl(vcl, class_verdict, seen.reports))
     written = Written(
         routing=digest(routing),
         vcl=digest(vcl.text.encode()),
         pod=digest(pod.to_json()),
-        user_vcl_line=vcl.user_line,
+        user_vcl=vcl.user,
         certificates=digest(plan.certificates.to_json()) if plan.certificates.sockets else None,
     )
     return _Translated(plan, accepted, programmed_by(seen.reports, written))
+
+
+def _without_vcl(vcl: Vcl, class_verdict: ClassVerdict, reports: Sequence[Report]) -> Condition:
+    """The parameters are to blame, whichever Gateways have them."""
+    is_serving = any(report.is_serving for report in reports)
+    unknown = "no VCL is written without it"
+    kept = "what was good before serves" if is_serving else "nothing serves" if reports else unknown
+    name = class_verdict.target or ("GatewayClass", "", class_verdict.gateway_class.name)
+    trail = ("spec", "userVCLConfigMapRef", "name" if vcl.missing else "key")
+    subject = Subject(name, trail, str(vcl.problem), vcl.missing)
+    return not_programmed("Invalid", f"{vcl.problem}; {kept}", subject=subject)
 
 
 def _in_cluster(

@@ -2,11 +2,16 @@
 else of the user's is ever pasted."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
-from varnish_gateway_common.wording import quoted
+from varnish_gateway_common.wording import named, quoted
 from varnish_gateway_operator.resources.parameters import GatewayClassParameters, ParametersSpec, Passes
 from varnish_gateway_operator.snapshot import Snapshot
+from varnish_gateway_operator.translate.problems import Identity
+from varnish_gateway_operator.translate.vcl_messages import UserVcl
+
+MOST_KEYS: Final = 10
+"""Of a ConfigMap, in a message."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +30,10 @@ class Vcl:
     to leave out what it protects."""
 
     text: str | None
-    user_line: int = 0
-    """The line on which the user's part begins."""
+    user: UserVcl | None = None
     problem: str | None = None
+    missing: Identity | None = None
+    """The ConfigMap, where there is none."""
 
 
 def main_vcl(parameters: GatewayClassParameters | None, snapshot: Snapshot, parts: VclParts) -> Vcl:
@@ -35,23 +41,23 @@ def main_vcl(parameters: GatewayClassParameters | None, snapshot: Snapshot, part
     spec = parameters.spec if parameters else ParametersSpec()
     ref = spec.user_vcl_config_map_ref
     if ref is None:
-        return _vcl(parts, "", spec.passes)
+        return Vcl(concatenated(parts, "", spec.passes))
     found = snapshot.config_maps.get((ref.namespace, ref.name))
+    identity = ("ConfigMap", ref.namespace, ref.name)
     if found is None:
-        return Vcl(None, problem=f"userVCLConfigMapRef: ConfigMap {ref.namespace}/{ref.name} does not exist")
+        name = f"{named(ref.namespace)}/{named(ref.name)}"
+        return Vcl(None, problem=f"userVCLConfigMapRef names ConfigMap {name}, which does not exist", missing=identity)
     if ref.key not in found.data:
-        problem = f"userVCLConfigMapRef: ConfigMap {ref.namespace}/{ref.name} has no key {quoted(ref.key)}"
-        return Vcl(None, problem=problem)
-    return _vcl(parts, found.data[ref.key], spec.passes)
+        there = ", ".join(map(quoted, list(found.data)[:MOST_KEYS])) or "none"
+        return Vcl(None, problem=f"userVCLConfigMapRef: {found.title} has no key {quoted(ref.key)}; it has {there}")
+    text = found.data[ref.key]
+    first_line = _before(parts, text, spec.passes).count("\n") + 1
+    return Vcl(concatenated(parts, text, spec.passes), UserVcl(identity, ref.key, text, first_line))
 
 
 def concatenated(parts: VclParts, user: str, passes: Passes = "Auto") -> str:
     """All parts, as the class parameters want passes to go."""
     return _before(parts, user, passes) + _closed(user) + parts.postamble
-
-
-def _vcl(parts: VclParts, user: str, passes: Passes) -> Vcl:
-    return Vcl(concatenated(parts, user, passes), user_line=_before(parts, user, passes).count("\n") + 1)
 
 
 def _before(parts: VclParts, user: str, passes: Passes) -> str:
