@@ -16,28 +16,43 @@ PORTS = {"storefront": 9101, "api-v1": 9102, "api-v2": 9103, "blog": 9104}
 
 
 def server(name: str, address: str, port: int) -> ThreadingHTTPServer:
-    """A server that answers every GET with its name and what it was asked for."""
+    """A server that answers every GET with its name and what it was asked for, and HEAD with the same head."""
 
     class Backend(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
+        def do_HEAD(self) -> None:
+            self._answer(is_head=True)
+
         def do_GET(self) -> None:
+            self._answer(is_head=False)
+
+        def _answer(self, *, is_head: bool) -> None:
             body = f"{name} was asked for {self.path} of {self.headers['Host']}\n".encode()
             self.send_response(200)
             self.send_header("Content-Type", "text/plain")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            if not is_head:
+                self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
             """Say nothing: the gateway logs."""
 
-    return ThreadingHTTPServer((address, port), Backend)
+    class Server(ThreadingHTTPServer):
+        def handle_error(self, *_: object) -> None:
+            """Say nothing of a client that has gone."""
+
+    return Server((address, port), Backend)
 
 
 def main(example: Path, gateway: str, ready: Path, address: str = ADDRESS) -> None:
     for name, port in PORTS.items():
-        threading.Thread(target=server(name, address, port).serve_forever, name=name, daemon=True).start()
+        try:
+            found = server(name, address, port)
+        except OSError as error:
+            sys.exit(f"the example's backend {name} cannot listen on {address}:{port}: {error.strerror}")
+        threading.Thread(target=found.serve_forever, name=name, daemon=True).start()
     while not ready.exists():
         time.sleep(0.05)
     print((example / "try.txt").read_text().format(address=gateway, folder=example), flush=True)

@@ -1,5 +1,7 @@
 """A gateway from a folder: every edit of a file is in effect within a second, and the statuses say so."""
 
+import http.client
+import re
 import socket
 import subprocess
 import sys
@@ -12,7 +14,7 @@ import pytest
 
 from live_rig import wait_for
 from places import own_address
-from standalone_rig import Standalone, backends, condition
+from standalone_rig import BACKENDS, Standalone, backends, condition
 
 pytestmark = pytest.mark.live
 
@@ -109,6 +111,9 @@ def test_user_vcl_comes_changes_and_breaks(gateway: Standalone) -> None:
     wait_for("the compiler's message", lambda: "no.such.thing" in gateway.programmed().get("message", ""))
     assert gateway.programmed()["status"] == "False"
     assert gateway.ask("blog.example.com").fields["x-user"] == "two"
+    told = "vcl.yaml:11:27 ConfigMap default/user-vcl: user.vcl:1:23: Symbol not found: 'no.such.thing.X-User'"
+    wait_for("the log to say so", lambda: told in gateway.log_text())
+    assert gateway.log_text().count("Symbol not found") == 1, "by one of the programs"
 
     gateway.edit("routes.yaml", "value: /old", "value: /older")
     wait_for("a route beside broken VCL", lambda: gateway.ask("shop.example.com", "/older").status == 301)
@@ -132,6 +137,31 @@ def test_broken_yaml_breaks_its_own_file_only(gateway: Standalone) -> None:
     wait_for("another file's change", lambda: "storefront" in gateway.says("blog.example.com"))
     gateway.edit("routes.yaml", "kind: [HTTPRoute", "kind: HTTPRoute")
     wait_for("the list to be empty again", lambda: "routes.yaml" not in _text(mistakes))
+
+
+def test_a_mistake_is_told_once_and_when_it_is_mended(gateway: Standalone) -> None:
+    told = "names Gateway default/quickstrat, which does not exist; did you mean default/quickstart?"
+    before = gateway.log_text().count(told)
+    gateway.edit("routes.yaml", "name: quickstart", "name: quickstrat")
+    wait_for("the log to say so", lambda: gateway.log_text().count(told) > before)
+    lines = [line for line in gateway.log_text().splitlines() if told in line]
+    assert all("routes.yaml:" in line for line in lines)
+    gateway.restore()
+    wait_for("its end", lambda: "mended: routes.yaml:" in gateway.log_text())
+
+
+def test_it_says_how_to_look_in(gateway: Standalone) -> None:
+    found = re.search(r"varnishlog -n ([^\" ]+)", gateway.log_text())
+    assert found
+    assert Path(found[1]).is_dir()
+
+
+def test_the_examples_backends_answer_head(gateway: Standalone) -> None:
+    connection = http.client.HTTPConnection(BACKENDS, 9104, timeout=60)
+    connection.request("HEAD", "/")
+    answer = connection.getresponse()
+    assert (answer.status, answer.read()) == (200, b"")
+    assert int(answer.headers["Content-Length"]) > 0
 
 
 def _text(path: Path) -> str:

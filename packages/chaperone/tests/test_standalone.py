@@ -16,6 +16,7 @@ import pytest
 
 from chaperone_rig import PATIENCE_SECONDS, Until, get, own_address, program, status_of, wait_until
 from gateway_rig import GATEWAY, ROUTE, SERVICE, SLICE, Backend, Backends
+from varnish_gateway_chaperone.__main__ import main
 
 pytestmark = pytest.mark.live
 
@@ -348,3 +349,21 @@ async def test_a_second_signal_is_in_haste(gateway: Gateway, until: Until) -> No
     async with asyncio.timeout(PATIENCE_SECONDS):
         assert await gateway.process.wait() == 0
     writer.close()
+
+
+@pytest.mark.parametrize("within", ["", "state", "a/b"])
+def test_a_state_within_the_folder_is_refused_at_once(
+    tmp_path: Path, within: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["standalone", str(tmp_path), "--state", str(tmp_path / within), "--varnishd", sys.executable])
+    assert "would be read as manifests: name one outside" in capsys.readouterr().err
+
+
+def test_a_state_that_cannot_be_written_is_refused_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "file").write_text("")
+    for state in (tmp_path / "file", tmp_path / "file" / "state", Path("/proc/state")):
+        with pytest.raises(SystemExit):
+            main(["standalone", str(tmp_path / "in"), "--state", str(state), "--varnishd", sys.executable])
+        assert "cannot be written to" in capsys.readouterr().err

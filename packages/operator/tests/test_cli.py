@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -87,7 +88,8 @@ def test_one_without_a_cluster(tmp_path: Path) -> None:
 
 
 def test_says_its_version() -> None:
-    assert run("--version").stdout == "0.1.0\n"
+    stands_on = "Varnish 7.7, HAProxy 3.0, Gateway API 1.7"
+    assert run("--version").stdout == f"varnish-gateway-operator 0.1.0 ({stands_on})\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -101,3 +103,13 @@ def test_a_signal_ends_the_watch_with_zero(folder: Path, tmp_path: Path, number:
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 0
     assert "stopped" in errors
+
+
+def test_on_a_terminal_lines_are_those_of_the_other_program(tmp_path: Path) -> None:
+    """One clock and one format for whoever watches both."""
+    (tmp_path / "in").mkdir()
+    master, slave = os.openpty()
+    command = [*COMMAND, "translate", str(tmp_path / "in"), "--out", str(tmp_path / "out")]
+    subprocess.run(command, stderr=slave, timeout=60, check=False)
+    line = os.read(master, 10_000).decode().splitlines()[0]
+    assert re.fullmatch(r"\d\d:\d\d:\d\d error   no manifest \(.*\) is in .*: nothing is served", line)

@@ -9,6 +9,7 @@ import yaml
 
 from operator_rig import GATEWAY, condition, contents_of, plan, resources_of
 from varnish_gateway_operator.crds import exported, main
+from varnish_gateway_operator.resources.parameters import ParametersSpec
 from varnish_gateway_operator.resources.parse import InvalidObjectError, kind_of, parse
 
 EXPORTED: Final = exported()
@@ -159,3 +160,11 @@ def test_a_policy_is_told_that_it_has_no_effect() -> None:
     status = found.statuses["VarnishCacheInvalidation", "default", "gone"].status
     assert status == {"phase": "Pending", "message": "invalidations are not carried out by this version"}
     assert condition(found, "Gateway", "gw", "Accepted")
+
+
+@pytest.mark.parametrize("word", ["-p thread_pools=4", "-p ", " -p", "thread_pools =4", "thread_pools= 4"])
+def test_a_blank_inside_of_a_word_is_refused_with_the_fix(word: str) -> None:
+    """varnishd would not start, or take it for a part of the value."""
+    with pytest.raises(ValueError, match='as "-p", "thread_pools=4"'):
+        ParametersSpec.model_validate({"varnishdExtraArgs": [word]})
+    ParametersSpec.model_validate({"varnishdExtraArgs": ["-p", "cc_command=exec cc -O2 %s"]})

@@ -70,12 +70,15 @@ def _processes(options: argparse.Namespace) -> app.Options:
         vmod_path=options.vmod_path,
         haproxy=options.haproxy,
         drain=DrainTimes(options.drain_delay, options.drain_deadline),
+        is_told_elsewhere=options.told_elsewhere,
     )
 
 
 def _standalone(parser: argparse.ArgumentParser, options: argparse.Namespace, log: logs.Log) -> int:
     if not options.folder.is_dir():
         parser.error(f"{options.folder} is not a folder")
+    if options.state and (problem := standalone.problem_of(options.folder.resolve(), options.state.resolve())):
+        parser.error(f"--state: {problem}")
     passed_on = ["--varnishd", options.varnishd]
     passed_on += ["--vmod-path", options.vmod_path] if options.vmod_path else []
     passed_on += ["--haproxy", options.haproxy] if options.haproxy else []
@@ -96,7 +99,7 @@ def _standalone(parser: argparse.ArgumentParser, options: argparse.Namespace, lo
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("varnish-gateway-chaperone", description=sys.modules[__package__ or ""].__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__} ({names.STANDS_ON})")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(commands.add_parser("run", help="one chaperone for one Gateway"))
     _add_pod(commands.add_parser("pod", help="the first process of a gateway's pod in Kubernetes"))
@@ -118,6 +121,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     add("--state", type=Path, required=True, metavar="DIR", help="STATE/<namespace>/<gateway>, as translated")
     add("--endpoints", type=Path, required=True, metavar="FOLDER", help="manifests with EndpointSlices")
     add("--run", type=Path, required=True, metavar="DIR", help="sockets and varnishd's files; a short path")
+    add("--told-elsewhere", action="store_true", help="whoever reads the report says what is refused")
     _add_place(parser)
     _add_common(parser)
     parser.set_defaults(start=_run)
@@ -131,7 +135,7 @@ def _add_pod(parser: argparse.ArgumentParser) -> None:
     add("--run", type=Path, default=Path("/run/varnish-gateway"), metavar="DIR", help="default: %(default)s")
     _add_place(parser)
     _add_common(parser, address="")
-    parser.set_defaults(start=_pod, drain_delay=POD_DRAIN_DELAY)
+    parser.set_defaults(start=_pod, drain_delay=POD_DRAIN_DELAY, told_elsewhere=False)
 
 
 def _add_place(parser: argparse.ArgumentParser) -> None:

@@ -56,6 +56,8 @@ class Options:
     haproxy: str | None = None
     """None: there is none, which is told when it is needed."""
     drain: DrainTimes = field(default_factory=DrainTimes)
+    is_told_elsewhere: bool = False
+    """Whoever reads the report says what is refused."""
     is_in_cluster: bool = False
     """Then names outside of it may not lead to the pod itself."""
 
@@ -173,7 +175,7 @@ def compose(
     resolver = OutwardResolver(DnsResolver(), own_addresses()) if options.is_in_cluster else DnsResolver()
     names = NameWatch(resolver, news.set, log)
     parts = Parts(paths, serving, front, GhostReload(ghost, paths), VclReload(paths), names, report)
-    rounds = Rounds(parts, log)
+    rounds = Rounds(parts, log, is_told_elsewhere=options.is_told_elsewhere)
     web = Web(Observer(parts, rounds, ghost, statistics, source).pages())
     serve = partial(_serve_web, web, options.web_address, options.web_port, log)
     requests = RequestLogger(Path(options.varnishd), paths.workdir, lambda: serving.varnishd, log)

@@ -24,6 +24,7 @@ from varnish_gateway_chaperone.varnish.daemon import Varnishd
 from varnish_gateway_chaperone.varnish.ghost import GhostLostError
 from varnish_gateway_chaperone.varnish.vcl import VclError
 from varnish_gateway_common.report import BrokenRule, Refusal, Report, UnservedService
+from varnish_gateway_common.terminal import counted
 
 PATIENCE_SECONDS: Final = 1.0
 """A process that just started may not answer for so long before it is worth a line."""
@@ -45,8 +46,10 @@ class Parts:
 class Rounds:
     """Rounds, one after the other, and what they have brought about so far."""
 
-    def __init__(self, parts: Parts, log: Log) -> None:
+    def __init__(self, parts: Parts, log: Log, *, is_told_elsewhere: bool = False) -> None:
+        """`is_told_elsewhere`: whoever reads the report says what is refused, in the user's own lines."""
         self.parts = parts
+        self._is_told_elsewhere = is_told_elsewhere
         self._log = log
         self._desired = Desired()
         self._backoff = Backoff(first_seconds=0.02, cap_seconds=5.0)
@@ -222,7 +225,8 @@ class Rounds:
         if await self.parts.ghost.apply(merged):
             running = self.parts.ghost.running
             rules, endpoints = (running.rules, running.endpoints) if running else (0, 0)
-            what = f"reloaded routing {merged.routing.digest[:4]}…: {rules} rules, {endpoints} endpoints"
+            what = f"{counted(rules, 'rule')}, {counted(endpoints, 'endpoint')}"
+            what = f"reloaded routing {merged.routing.digest[:4]}…: {what}"
             self._log.info(f"{what} in {_milliseconds(begun)} ms")
 
     async def _reload_vcl(self, varnishd: Varnishd) -> None:
@@ -256,7 +260,9 @@ class Rounds:
             if refusal.input == "endpoints":
                 self._log.warning("endpoints are refused", message=refusal.message)
             else:
-                self._log.error(f"{refusal.input} is refused; the last good one stays", message=refusal.message)
+                kept = "what was good before serves" if self.is_serving else "nothing serves"
+                say = self._log.debug if self._is_told_elsewhere else self._log.error
+                say(f"{refusal.input} is refused, {kept}", message=refusal.message)
         self._said = refusals
 
     def _say_broken(self) -> None:
@@ -264,7 +270,8 @@ class Rounds:
         if running and running.broken != self._said_broken:
             for broken in set(running.broken) - set(self._said_broken):
                 where = {"route": broken.route, "rule": broken.index}
-                self._log.warning("a rule is broken and answers 500", **where, reason=broken.reason)
+                say = self._log.debug if self._is_told_elsewhere else self._log.warning
+                say("a rule does not compile", **where, reason=broken.reason)
             self._said_broken = running.broken
 
     def _say_unserved(self) -> None:

@@ -19,7 +19,7 @@ from varnish_gateway_chaperone.logs import Log
 from varnish_gateway_chaperone.merge import DocumentError, parse_pod
 from varnish_gateway_chaperone.supervisor.process import Child
 from varnish_gateway_chaperone.supervisor.tree import Backoff, Kept
-from varnish_gateway_chaperone.varnish.arguments import listen_address
+from varnish_gateway_chaperone.varnish.arguments import Paths, listen_address
 from varnish_gateway_chaperone.varnish.daemon import is_in_use
 from varnish_gateway_common import names
 from varnish_gateway_common.files import write_atomically
@@ -173,7 +173,7 @@ class Standalone:
         yield from ("--state", str(state), "--endpoints", str(options.folder), "--run", str(self._run / str(index)))
         yield from ("--address", options.address)
         yield from ("--web", listen_address(options.address, web_port))
-        yield from ("--drain-deadline", str(options.drain_deadline_seconds), *options.passed_on)
+        yield from ("--drain-deadline", str(options.drain_deadline_seconds), "--told-elsewhere", *options.passed_on)
 
     async def _translator(self) -> Child:
         arguments = ("translate", str(self._options.folder), "--out", str(self._state), "--watch")
@@ -201,7 +201,8 @@ class Standalone:
             gateway.announced = pod.digest
             web = f"http://{listen_address(self._options.address, gateway.web_port)}/readyz"
             where = " ".join(urls(pod.pod, self._options.address)) or "no listener"
-            self._log.info(f"serving on {where}", gateway="/".join(gateway.name), health=web)
+            look = f"varnishlog -n {Paths(self._run / str(gateway.index)).workdir}"
+            self._log.info(f"serving on {where}", gateway="/".join(gateway.name), health=web, look_in=look)
         return pod.pod
 
     def _unready(self) -> None:
@@ -253,6 +254,18 @@ def translator_program() -> list[str]:
     if found is None:
         raise FileNotFoundError(f"{TRANSLATOR} is neither beside {sys.executable} nor in PATH")
     return [found]
+
+
+def problem_of(folder: Path, state: Path) -> str | None:
+    """Why this cannot be the folder of statuses and translations."""
+    if state.is_relative_to(folder):
+        return f"{state} lies within {folder}, and what is written there would be read as manifests: name one outside"
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=state):
+            return None
+    except OSError as error:
+        return f"{state} cannot be written to: {error.strerror}"
 
 
 def run(options: Options, log: Log) -> int:

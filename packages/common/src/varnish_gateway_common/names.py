@@ -3,6 +3,9 @@
 import hashlib
 from typing import Final
 
+STANDS_ON: Final = "Varnish 7.7, HAProxy 3.0, Gateway API 1.7"
+"""What a user wants to know beside our own version."""
+
 CONTROLLER_NAME: Final = "varnish-software.com/gateway"
 API_GROUP: Final = "gateway.varnish-software.com"
 API_VERSION: Final = "v1alpha1"

@@ -13,10 +13,11 @@ import watchfiles
 
 from varnish_gateway_common import names
 from varnish_gateway_common.manifests import SUFFIXES
+from varnish_gateway_common.terminal import counted
 from varnish_gateway_operator.files import FolderSource
 from varnish_gateway_operator.garbage import without_collection
 from varnish_gateway_operator.packaged import vcl_parts
-from varnish_gateway_operator.sentence import counted, sentence
+from varnish_gateway_operator.sentence import sentence
 from varnish_gateway_operator.snapshot import Snapshot
 from varnish_gateway_operator.state import StateFolder
 from varnish_gateway_operator.telling import Line, Lines, Teller

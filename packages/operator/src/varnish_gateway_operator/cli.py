@@ -14,11 +14,16 @@ from typing import Final
 
 import structlog
 
+from varnish_gateway_common import names
 from varnish_gateway_common.kube.api import KubeError
 from varnish_gateway_operator import app
 from varnish_gateway_operator.log import configure
 from varnish_gateway_operator.translate.objects.shape import ClusterOptions
 
+DESCRIPTION: Final = (
+    "Turns Gateways and HTTPRoutes into what Varnish runs: of a folder of manifests (translate), or of a Kubernetes "
+    "cluster (run). To serve a folder, varnish-gateway-chaperone standalone FOLDER does it all."
+)
 MISTAKES = 1
 USAGE = 2
 NAMESPACE_FILE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -45,11 +50,12 @@ def _translate(parsed: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="varnish-gateway-operator", description=__doc__)
-    parser.add_argument("--version", action="version", version=metadata.version("varnish-gateway-operator"))
+    parser = argparse.ArgumentParser(prog="varnish-gateway-operator", description=DESCRIPTION)
+    version = f"%(prog)s {metadata.version('varnish-gateway-operator')} ({names.STANDS_ON})"
+    parser.add_argument("--version", action="version", version=version)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     command = commands.add_parser("translate", help="translate a folder of manifests into what gateways run")
-    command.add_argument("folder", metavar="FOLDER", help="the folder of Gateway API manifests (*.yaml)")
+    command.add_argument("folder", metavar="FOLDER", help="manifests: *.yaml, *.yml and *.json, as for kubectl")
     command.add_argument("--out", required=True, metavar="STATE", help="the folder to write to")
     command.add_argument("--watch", action="store_true", help="stay, and translate again at every change")
     command.add_argument("--verbose", action="store_true", help="say more")

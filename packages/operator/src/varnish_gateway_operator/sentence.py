@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from varnish_gateway_common.terminal import counted
 from varnish_gateway_operator.snapshot import Snapshot
 from varnish_gateway_operator.translate.plan import Plan
 
@@ -11,7 +12,3 @@ def sentence(snapshot: Snapshot, plan: Plan, done: Sequence[str]) -> str:
     routes, gateways = len(snapshot.http_routes), len(plan.gateways)
     what = f"translated {counted(routes, 'route')} onto {counted(gateways, 'gateway')}"
     return f"{what}: {', '.join(done)}" if done else f"{what}: nothing to write"
-
-
-def counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

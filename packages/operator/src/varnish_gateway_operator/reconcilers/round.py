@@ -9,12 +9,13 @@ from typing import Final, Literal
 
 import structlog
 
+from varnish_gateway_common.terminal import counted
 from varnish_gateway_operator.garbage import without_collection
 from varnish_gateway_operator.kube.store import View
 from varnish_gateway_operator.reconcilers.gateway import GatewayReconciler
 from varnish_gateway_operator.reconcilers.httproute import HttpRouteReconciler
 from varnish_gateway_operator.reconcilers.outcome import Outcome
-from varnish_gateway_operator.sentence import counted, sentence
+from varnish_gateway_operator.sentence import sentence
 from varnish_gateway_operator.snapshot import Key
 from varnish_gateway_operator.telling import Teller, lines_of
 from varnish_gateway_operator.times import text_of

@@ -42,6 +42,10 @@ JOINED_ARGUMENTS = "^-[CdFV]."
 JOINED_LOG_ARGUMENTS = "^-[aAbcCEhjuvV]."
 """A flag without a value, and more in the same word: that could be any of those above."""
 
+BLANK = "^-[^ ]* |^ | $|^[a-z0-9_]+( +=|= )"
+"""Between a flag and its value, around a word, or around the = of a parameter: varnishd would take it for a part."""
+NO_BLANK = 'a blank is in a word: write flag and value as two words, as "-p", "thread_pools=4"'
+
 ONE_EACH = "every flag must be a word of its own"
 
 CONTROL = r"[\x00-\x1f\x7f]"
@@ -330,6 +334,7 @@ class ParametersSpec(Described):
                 f"varnishdExtraArgs: {', '.join(REFUSED_ARGUMENTS)} are set by the gateway itself",
             ),
             (f"{_all('varnishdExtraArgs')}, !x.matches('{JOINED_ARGUMENTS}'))", f"varnishdExtraArgs: {ONE_EACH}"),
+            (f"{_all('varnishdExtraArgs')}, !x.matches('{BLANK}'))", f"varnishdExtraArgs: {NO_BLANK}"),
             (f"{_all('varnishdExtraArgs')}, !x.matches('{LIMIT_ARGUMENTS}'))", INSTEAD),
             (f"{_all('extraVolumes')}, !(x.name in {list(OWN_VOLUMES)}))", f"extraVolumes: {RESERVED}"),
             (f"{_all('extraVolumeMounts')}, !(x.name in {list(OWN_VOLUMES)}))", f"extraVolumeMounts: {RESERVED}"),
@@ -426,6 +431,8 @@ class ParametersSpec(Described):
                 raise ValueError(f"varnishdExtraArgs: {argument[:2]} is set by the gateway itself")
             if re.search(JOINED_ARGUMENTS, argument):
                 raise ValueError(f"varnishdExtraArgs: {argument[:20]}: {ONE_EACH}")
+            if re.search(BLANK, argument):
+                raise ValueError(f"varnishdExtraArgs: {quoted(argument)}: {NO_BLANK}")
             if re.search(LIMIT_ARGUMENTS, argument):
                 raise ValueError(INSTEAD)
             if re.search(CONTROL, argument):
