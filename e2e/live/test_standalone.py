@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -111,7 +112,7 @@ def test_user_vcl_comes_changes_and_breaks(gateway: Standalone) -> None:
     wait_for("the compiler's message", lambda: "no.such.thing" in gateway.programmed().get("message", ""))
     assert gateway.programmed()["status"] == "False"
     assert gateway.ask("blog.example.com").fields["x-user"] == "two"
-    told = "vcl.yaml:11:27 ConfigMap default/user-vcl: user.vcl:1:23: Symbol not found: 'no.such.thing.X-User'"
+    told = "vcl.yaml:12:27 ConfigMap default/user-vcl: user.vcl:1:23: Symbol not found: 'no.such.thing.X-User'"
     wait_for("the log to say so", lambda: told in gateway.log_text())
     assert gateway.log_text().count("Symbol not found") == 1, "by one of the programs"
 
@@ -157,11 +158,11 @@ def test_it_says_how_to_look_in(gateway: Standalone) -> None:
 
 
 def test_the_examples_backends_answer_head(gateway: Standalone) -> None:
-    connection = http.client.HTTPConnection(BACKENDS, 9104, timeout=60)
-    connection.request("HEAD", "/")
-    answer = connection.getresponse()
-    assert (answer.status, answer.read()) == (200, b"")
-    assert int(answer.headers["Content-Length"]) > 0
+    with closing(http.client.HTTPConnection(BACKENDS, 9104, timeout=60)) as connection:
+        connection.request("HEAD", "/")
+        answer = connection.getresponse()
+        assert (answer.status, answer.read()) == (200, b"")
+        assert int(answer.headers["Content-Length"]) > 0
 
 
 def _text(path: Path) -> str:

@@ -6,7 +6,8 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from varnish_gateway_chaperone.logs import configure, readable
+from varnish_gateway_chaperone.logs import configure
+from varnish_gateway_common.terminal import readable
 
 
 class Terminal(io.StringIO):
