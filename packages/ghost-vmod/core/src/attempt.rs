@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use crate::{
     backoff::Moment,
-    endpoint::{EndpointSet, Failed, Picked},
+    endpoint::{EndpointSet, Failed, Others, Picked},
     filter::{EditFields, EditRequest, Filters},
     routing::{Action, Backend, Forward, Rule, ServiceId},
 };
 
-/// While others are left no connection is waited for longer than this.
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// While others are left no connection is waited for longer than this. Kernels repeat a SYN that was lost, or that a busy
+/// endpoint had no room for, after a second.
+const LONGEST_WAIT: Duration = Duration::from_millis(1250);
 /// Nor for less, where there is time.
 const SHORTEST_WAIT: Duration = Duration::from_millis(250);
 
@@ -129,11 +130,14 @@ impl Tries {
     }
 }
 
-/// A fair part of what is left, so that the others have theirs.
-fn wait(left: Duration, others: usize) -> Duration {
-    let Some(parts) = u32::try_from(others).ok().filter(|others| *others > 0) else { return left };
-    let fair = left / parts.saturating_add(1);
-    fair.clamp(SHORTEST_WAIT.min(left / 2), LONGEST_WAIT)
+/// A fair part of what is left, so that the others have theirs; those that failed before need time for one look.
+fn wait(left: Duration, others: Others) -> Duration {
+    let shortest = SHORTEST_WAIT.min(left / 2);
+    match u32::try_from(others.working).unwrap_or(u32::MAX) {
+        0 if others.waiting == 0 => left,
+        0 => left.checked_sub(shortest).unwrap_or(left),
+        working => (left / working.saturating_add(1)).clamp(shortest, LONGEST_WAIT),
+    }
 }
 
 #[cfg(test)]
@@ -213,12 +217,21 @@ mod tests {
     }
 
     #[test]
-    fn the_only_endpoint_gets_all_the_time() {
-        assert_eq!(wait(Duration::from_millis(3500), 0), Duration::from_millis(3500));
-        assert_eq!(wait(Duration::from_millis(3500), 1), Duration::from_secs(1));
-        assert_eq!(wait(Duration::from_millis(3500), 3), Duration::from_millis(875));
-        assert_eq!(wait(Duration::from_millis(3500), 99), Duration::from_millis(250));
-        assert_eq!(wait(Duration::from_millis(100), 99), Duration::from_millis(50));
+    fn time_is_shared_by_those_that_may_still_do() {
+        for (left, working, waiting, wanted) in [
+            (3500, 0, 0, 3500),
+            (3500, 1, 0, 1250),
+            (3500, 3, 0, 875),
+            (3500, 99, 0, 250),
+            (100, 99, 0, 50),
+            // The others failed a moment ago: this one may be busy.
+            (3500, 0, 1, 3250),
+            (3500, 0, 9, 3250),
+            (100, 0, 1, 50),
+        ] {
+            let waited = wait(Duration::from_millis(left), Others { working, waiting });
+            assert_eq!(waited, Duration::from_millis(wanted), "{left} {working} {waiting}");
+        }
     }
 
     /// A model of clients and endpoints: those that are dead cost a request no more than a try, and hardly that.

@@ -1,6 +1,7 @@
 //! The endpoints of a service: which get new requests, and how busy each is.
 
 use std::{
+    cell::Cell,
     collections::{HashMap, HashSet},
     net::{IpAddr, SocketAddr},
     sync::{
@@ -81,12 +82,19 @@ pub struct Picked {
     pub in_flight: InFlight,
     /// It failed, and this request is the one that sees whether it works again.
     has_claimed: bool,
-    /// How many there are besides.
-    pub others: usize,
+    pub others: Others,
+}
+
+/// What is left besides an endpoint that was picked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Others {
+    /// How many work, as far as anybody knows.
+    pub working: usize,
+    pub waiting: usize,
 }
 
 impl Picked {
-    fn new(endpoint: &Arc<Endpoint>, has_claimed: bool, others: usize) -> Self {
+    fn new(endpoint: &Arc<Endpoint>, has_claimed: bool, others: Others) -> Self {
         Self { in_flight: InFlight::new(Arc::clone(endpoint)), has_claimed, others }
     }
 
@@ -117,28 +125,37 @@ impl EndpointSet {
     /// Two random choices, the one with fewer requests in flight; None when nothing serves.
     pub fn pick(&self, now: Moment, random: u64) -> Option<Picked> {
         let serving = self.serving();
-        let endpoint = &serving[least_of_two(random, serving.len(), |place| serving[place].load(now))?];
+        let is_seen_waiting = Cell::new(false);
+        let load = |place: usize| {
+            let load = serving[place].load(now);
+            is_seen_waiting.set(is_seen_waiting.get() || load == u32::MAX);
+            load
+        };
+        let endpoint = &serving[least_of_two(random, serving.len(), load)?];
         let has_claimed = match endpoint.backoff.state(now) {
-            State::Works => false,
+            State::Works if !is_seen_waiting.get() => false,
             State::Due if endpoint.backoff.claim(now, random) => true,
             _ => return self.pick_but(&Failed::default(), now, random),
         };
-        Some(Picked::new(endpoint, has_claimed, serving.len() - 1))
+        Some(Picked::new(endpoint, has_claimed, Others { working: serving.len() - 1, waiting: 0 }))
     }
 
     /// The same of those that are not listed: of those that work, else one that is due, else the one that failed first.
     pub fn pick_but(&self, failed: &Failed, now: Moment, random: u64) -> Option<Picked> {
         let left: Vec<_> = self.serving().iter().filter(|endpoint| !failed.contains(&endpoint.destination)).collect();
-        let picked = |endpoint, has_claimed| Some(Picked::new(endpoint, has_claimed, left.len() - 1));
+        let picked = |endpoint, has_claimed, working: usize| {
+            let others = Others { working, waiting: left.len() - 1 - working };
+            Some(Picked::new(endpoint, has_claimed, others))
+        };
         let working: Vec<_> =
             left.iter().filter(|endpoint| endpoint.backoff.state(now) == State::Works).copied().collect();
         if let Some(place) = least_of_two(random, working.len(), |place| working[place].load(now)) {
-            return picked(working[place], false);
+            return picked(working[place], false, working.len() - 1);
         }
         if let Some(due) = left.iter().find(|endpoint| endpoint.backoff.claim(now, random)) {
-            return picked(due, true);
+            return picked(due, true, 0);
         }
-        picked(left.iter().min_by_key(|endpoint| endpoint.backoff.last_failure())?, false)
+        picked(left.iter().min_by_key(|endpoint| endpoint.backoff.last_failure())?, false, 0)
     }
 
     fn serving(&self) -> &[Arc<Endpoint>] {
@@ -205,6 +222,7 @@ mod tests {
     use super::*;
 
     const NOW: Moment = Moment(1000);
+    const NOBODY: Others = Others { working: 0, waiting: 0 };
 
     fn set(text: &str, endpoints: &mut Endpoints) -> EndpointSet {
         endpoints.set("default/web:80", &serde_json::from_str::<Vec<wire::Endpoint>>(text).unwrap())
@@ -248,7 +266,7 @@ mod tests {
         assert_eq!(ports(&after, NOW), [2].into());
         drop(busy);
         assert_eq!(ports(&after, NOW), [1, 2].into());
-        Picked::new(&before.ready[1], false, 0).failed(NOW, 0);
+        Picked::new(&before.ready[1], false, NOBODY).failed(NOW, 0);
         assert_eq!(ports(&set(text, &mut endpoints), NOW), [1].into());
     }
 
@@ -256,16 +274,24 @@ mod tests {
     fn whoever_failed_gets_nothing_while_others_work() {
         for dead in 1..8 {
             let set = ready(8);
-            set.ready[..dead].iter().for_each(|endpoint| Picked::new(endpoint, false, 0).failed(NOW, 0));
+            set.ready[..dead].iter().for_each(|endpoint| Picked::new(endpoint, false, NOBODY).failed(NOW, 0));
             let working = u16::try_from(dead).unwrap()..8;
             assert_eq!(ports(&set, Moment(NOW.0 + 1)), working.collect());
         }
     }
 
     #[test]
+    fn others_that_wait_are_told_from_those_that_work() {
+        let set = ready(2);
+        assert_eq!(set.pick(NOW, 7).unwrap().others, Others { working: 1, waiting: 0 });
+        Picked::new(&set.ready[0], false, NOBODY).failed(NOW, 0);
+        assert!(numbers().all(|random| set.pick(NOW, random).unwrap().others == Others { working: 0, waiting: 1 }));
+    }
+
+    #[test]
     fn one_request_is_the_probe() {
         let set = ready(2);
-        Picked::new(&set.ready[0], false, 0).failed(NOW, 0);
+        Picked::new(&set.ready[0], false, NOBODY).failed(NOW, 0);
         let later = Moment(NOW.0 + 400);
         let probes: Vec<_> = numbers().map(|random| set.pick(later, random).unwrap()).collect();
         assert_eq!(probes.iter().filter(|picked| port(picked) == 0).count(), 1);
@@ -279,7 +305,7 @@ mod tests {
     fn when_all_have_failed_it_is_the_turn_of_who_failed_first() {
         let set = ready(3);
         for (time, place) in [(1000, 1), (1001, 2), (1002, 0)] {
-            Picked::new(&set.ready[place], false, 0).failed(Moment(time), 0);
+            Picked::new(&set.ready[place], false, NOBODY).failed(Moment(time), 0);
         }
         assert_eq!(ports(&set, Moment(1003)), [1].into());
         let tried = [set.ready[1].destination].into_iter().collect();
@@ -292,7 +318,7 @@ mod tests {
         let (mut tried, mut random) = (Failed::default(), numbers());
         for others in (0..5).rev() {
             let picked = set.pick_but(&tried, NOW, random.next().unwrap()).unwrap();
-            assert_eq!(picked.others, others);
+            assert_eq!(picked.others.working + picked.others.waiting, others);
             assert!(tried.insert(picked.endpoint().destination));
             picked.failed(NOW, 0);
         }

@@ -40,6 +40,7 @@ pub mod key;
 pub mod matcher;
 pub mod network;
 pub mod normalise;
+pub mod own_answer;
 pub mod path;
 pub mod pick;
 pub mod query;

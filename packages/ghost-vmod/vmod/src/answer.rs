@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use ghost_core::{Action, filter::EditFields, request::Request, routing::Disclosure};
+use ghost_core::{Action, filter::EditFields, own_answer::OwnAnswer, request::Request, routing::Disclosure};
 
 use crate::{
     context::Context,
@@ -53,15 +53,18 @@ fn fill(context: Context, mut answer: Message, asked: Message, is_error: bool) {
     if task.is_none() && !is_error {
         return;
     }
-    if matches!(answer.status(), 400 | 414 | 431) {
+    let redirected = task.and_then(|task| redirect(context, task, asked)).filter(|own| own.status == answer.status());
+    let is_redirect = redirected.is_some();
+    let own = redirected.unwrap_or_else(|| OwnAnswer::of_status(answer.status()));
+    if own.is_last {
         close(context, answer);
     }
-    if let Some((location, task)) = task.and_then(|task| Some((location(context, task, asked)?, task))) {
-        answer.set("Location", &location);
+    own.fields.iter().for_each(|(name, value)| answer.set(name, value));
+    if let (true, Some(task)) = (is_redirect, context.known_task()) {
         filter_by_route(&mut answer, task);
     }
     answer.set("Content-Type", b"text/plain; charset=utf-8");
-    context.write_body(body(answer.status()));
+    context.write_body(own.body);
 }
 
 /// What follows on the connection may be no request. HAProxy takes Connection for itself, and wants to be told.
@@ -72,7 +75,8 @@ fn close(context: Context, answer: Message) {
     }
 }
 
-fn location(context: Context, task: &Task, asked: Message) -> Option<Vec<u8>> {
+/// The answer of a rule that redirects.
+fn redirect(context: Context, task: &Task, asked: Message) -> Option<OwnAnswer> {
     let routed = task.routed.as_ref()?;
     let Action::Redirect(redirect) = &routed.rule().action else {
         return None;
@@ -84,27 +88,7 @@ fn location(context: Context, task: &Task, asked: Message) -> Option<Vec<u8>> {
     let host = host_of(asked);
     let (path, query) = split(asked.url());
     let request = Request { method: asked.method(), host: host.as_deref(), path, query, fields: &asked };
-    redirect.knows_origin(socket, host.as_deref()).then(|| redirect.location(socket, &request))
-}
-
-fn body(status: u16) -> &'static [u8] {
-    match status {
-        301 => b"301 Moved Permanently\n",
-        302 => b"302 Found\n",
-        303 => b"303 See Other\n",
-        307 => b"307 Temporary Redirect\n",
-        308 => b"308 Permanent Redirect\n",
-        400 => b"400 Bad Request\n",
-        404 => b"404 Not Found\n",
-        414 => b"414 URI Too Long\n",
-        421 => b"421 Misdirected Request\n",
-        431 => b"431 Request Header Fields Too Large\n",
-        500 => b"500 Internal Server Error\n",
-        502 => b"502 Bad Gateway\n",
-        503 => b"503 Service Unavailable\n",
-        504 => b"504 Gateway Timeout\n",
-        _ => b"error\n",
-    }
+    redirect.knows_origin(socket, host.as_deref()).then(|| OwnAnswer::redirect(redirect, socket, &request))
 }
 
 fn disclosure() -> Disclosure {
