@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 
 import pytest
+from hyperframe.frame import DataFrame
 
 from clients import HTTP1, HTTP2, Request, connect, connected, trusting
 from front_rig import DIRECT, H2C, TLS, Front
@@ -127,6 +128,50 @@ def test_over_http1(front: Front, sent: bytes, port: int) -> None:
     assert received[9:10] in {b"2", b"4", b"5", b""}
 
 
+FRAMED = head(b"Transfer-Encoding: chunked")
+ONCE = b"Z\r\n0\r\n\r\n"
+
+REFUSED = {
+    "TE twice": head(b"Transfer-Encoding: chunked", b"Transfer-Encoding: chunked") + CHUNKED,
+    "TE twice, another one": AMBIGUOUS["TE twice"],
+    "TE chunked twice in one": head(b"Transfer-Encoding: chunked, chunked") + CHUNKED,
+    "TE unknown": head(b"Transfer-Encoding: xchunked") + CHUNKED,
+    "TE in HTTP/1.0": AMBIGUOUS["TE in HTTP/1.0"],
+    "CL list": AMBIGUOUS["CL list"],
+    "CL plus": AMBIGUOUS["CL plus"],
+    "CL twice": AMBIGUOUS["CL twice"],
+    "a size and bare LF": FRAMED + b"1\n" + ONCE,
+    "data and bare LF": FRAMED + b"1\r\nZ\n0\r\n\r\n",
+    "the end and bare LF": FRAMED + b"1\r\nZ\r\n0\n\r\n",
+    "no CRLF after data": FRAMED + b"1\r\nZ0\r\n\r\n",
+    "more data than the size": FRAMED + b"1\r\nZ" + ONCE,
+    "a size with a prefix": FRAMED + b"0x1\r\n" + ONCE,
+    "a size with a sign": FRAMED + b"+1\r\n" + ONCE,
+    "a size that overflows": FRAMED + b"10000000000000001\r\n" + ONCE,
+    "LF in an extension": FRAMED + b"1;x\ny\r\n" + ONCE,
+    "bare CR in an extension": FRAMED + b"1;x\ry\r\n" + ONCE,
+}
+"""Bodies whose end is in doubt: 400 on every listener, and the end of the connection. HAProxy stands before some."""
+
+
+@pytest.mark.parametrize("port", [DIRECT, H2C, TLS], ids=["direct", "proxy", "tls"])
+@pytest.mark.parametrize("sent", REFUSED.values(), ids=REFUSED.keys())
+def test_a_body_in_doubt_is_400_and_ends_the_connection(front: Front, sent: bytes, port: int) -> None:
+    received = exchanged(front, port, sent + HIDDEN)
+    assert received.startswith(b"HTTP/1.1 400 ")
+    assert received.count(b"HTTP/1.1 ") == 1
+
+
+@pytest.mark.parametrize("port", [DIRECT, H2C, TLS], ids=["direct", "proxy", "tls"])
+def test_extensions_and_trailers_go_no_further(front: Front, port: int) -> None:
+    chunks = b'5;a=b\r\nhello\r\n1 ; c="d e"\r\n!\r\n0;last\r\nX-Sum: 1\r\nContent-Length: 99\r\n\r\n'
+    received = exchanged(front, port, FRAMED + chunks + LAST)
+    assert received.count(b"HTTP/1.1 200 ") == 2
+    assert [request.target for request in front.backend.requests] == ["/outer", "/last"]
+    assert front.backend.requests[0].body == b"hello!"
+    assert "x-sum" not in dict(front.backend.requests[0].fields)
+
+
 ABSOLUTE = {
     b"http://a.test/outer": ("a.test", "/outer"),
     b"HTTP://A.TEST/outer": ("A.TEST", "/outer"),
@@ -153,6 +198,20 @@ SPLIT = "x\r\n\r\nGET /hidden HTTP/1.1\r\nHost: a.test\r\n\r\n"
 
 def changed(name: str, value: str) -> list[tuple[str, str]]:
     return [(own, value if own == name else kept) for own, kept in PSEUDO]
+
+
+@pytest.mark.parametrize("port", [H2C, TLS], ids=["proxy", "tls"])
+def test_trailers_over_http2_go_no_further(front: Front, port: int) -> None:
+    with closing(opened(front, port, HTTP2)) as plain:
+        plain.settimeout(None)
+        client = Http2(plain)
+        stream = client.new_stream()
+        client.send(client.head(stream, PSEUDO, is_end=False), DataFrame(stream, data=b"hello"))
+        client.send(client.head(stream, [("x-sum", "1")]))
+        fields, _ = client.answer(stream)
+    assert dict(fields)[":status"] == "200"
+    assert [request.body for request in front.backend.requests] == [b"hello"]
+    assert "x-sum" not in dict(front.backend.requests[0].fields)
 
 
 HTTP2_FIELDS = {

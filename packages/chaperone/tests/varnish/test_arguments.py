@@ -33,13 +33,17 @@ def test_all_of_them_in_order() -> None:
         *("-a", "http-80=10.0.0.1:80", "-a", "ghost=/run/g/ghost.sock,mode=600", "-s", "malloc,256m"),
         *parameters,
         *("-p", "vmod_path=/a:/b", "-p", "feature=-http2", "-p", "vcc_feature=-unsafe_path"),
-        *("-p", "vcl_path=/run/g/vcl"),
+        *("-p", "http_range_support=off", "-p", "vcl_path=/run/g/vcl"),
     ]
 
 
-def test_http2_stays_off_whatever_a_user_adds() -> None:
-    found = varnishd_arguments(pod(varnishd_arguments=["-p", "feature=+http2"]), PATHS, "::1")
-    assert found.index("feature=+http2") < found.index("feature=-http2")
+@pytest.mark.parametrize(
+    ("wished", "last"),
+    [("feature=+http2", "feature=-http2"), ("http_range_support=on", "http_range_support=off")],
+)
+def test_what_passes_and_draining_need_stays_off_whatever_a_user_adds(wished: str, last: str) -> None:
+    found = varnishd_arguments(pod(varnishd_arguments=["-p", wished]), PATHS, "::1")
+    assert found.index(wished) < found.index(last)
 
 
 def test_files_outside_of_the_path_of_vcls_stay_closed_whatever_a_user_adds() -> None:

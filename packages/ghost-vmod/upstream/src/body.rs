@@ -114,7 +114,8 @@ impl<C: Connect> Body<C> {
             _ if !self.inbox.is_empty() => return Ok(true),
             _ => {}
         }
-        match self.read(Wait::Not) {
+        let connection = self.connection.as_mut().ok_or(Error::Closed)?;
+        match self.inbox.fill_behind(&mut connection.transport).map_err(|error| self.failure(&error)) {
             Err(Error::Broken(io::ErrorKind::WouldBlock)) => Ok(false),
             // An end of the body that its next piece tells.
             Ok(0) if matches!(self.rest, Rest::UntilClosed) => {

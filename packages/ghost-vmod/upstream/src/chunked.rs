@@ -10,6 +10,9 @@ const LINE_BYTES: usize = 4096;
 const TRAILER_BYTES: usize = 16 << 10;
 /// More than a length can have.
 const DIGITS: u8 = 15;
+/// What lines between chunks may cost beyond their data: a size, and an extension as long as the data pay for.
+const EXTENSION_BYTES: u64 = 16 << 10;
+const SIZE_LINE_BYTES: u64 = 18;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -31,19 +34,23 @@ enum State {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Decoder {
+pub struct Decoder {
     state: State,
+    /// Blanks after a size are for an extension only.
+    is_strict: bool,
     digits: u8,
     /// Of the chunk; counts down while its data come.
     size: u64,
     /// Of the line that is being read.
     line: usize,
     trailers: usize,
+    /// What extensions took that no data paid for.
+    extensions: u64,
 }
 
 /// What a stretch of input held.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Decoded {
+pub struct Decoded {
     /// Where the data now lie, without gaps.
     pub data: Range<usize>,
     /// How much of the input was used; what is left came after the body.
@@ -52,8 +59,20 @@ pub(crate) struct Decoded {
 }
 
 impl Decoder {
-    pub fn new() -> Self {
-        Self { state: State::Size, digits: 0, size: 0, line: 0, trailers: 0 }
+    /// Of an answer: old servers fill up their sizes with blanks.
+    pub(crate) fn new() -> Self {
+        let state = State::Size;
+        Self { state, is_strict: false, digits: 0, size: 0, line: 0, trailers: 0, extensions: 0 }
+    }
+
+    /// Of a request: what RFC 9112, 7.1 has, and nothing else.
+    pub fn strict() -> Self {
+        Self { is_strict: true, ..Self::new() }
+    }
+
+    /// How many of the next bytes are data for certain.
+    pub fn data_ahead(&self) -> u64 {
+        if self.state == State::Data { self.size } else { 0 }
     }
 
     /// Uses what there is, moving the data together.
@@ -88,13 +107,14 @@ impl Decoder {
         }
         self.state = match (self.state, byte) {
             (State::Size, _) if byte.is_ascii_hexdigit() => self.digit(byte)?,
-            (State::Size | State::Extension { .. }, b'\r') if self.digits > 0 => State::SizeEnd,
+            (State::Size | State::Extension { is_named: true }, b'\r') if self.digits > 0 => State::SizeEnd,
+            (State::Extension { is_named: false }, b'\r') if !self.is_strict => State::SizeEnd,
             (State::Size, b';') if self.digits > 0 => State::Extension { is_named: true },
             (State::Size, b' ' | b'\t') if self.digits > 0 => State::Extension { is_named: false },
             (State::Extension { .. }, b';') => State::Extension { is_named: true },
             (State::Extension { is_named }, b' ' | b'\t') => State::Extension { is_named },
             (State::Extension { is_named: true }, b'!'..=b'~' | 0x80..) => self.state,
-            (State::SizeEnd, b'\n') => self.chunk(),
+            (State::SizeEnd, b'\n') => self.chunk()?,
             (State::DataCr, b'\r') => State::DataLf,
             (State::DataLf, b'\n') => self.next(State::Size),
             (State::TrailerStart, b'\r') => State::LastEnd,
@@ -117,11 +137,15 @@ impl Decoder {
         Ok(State::Size)
     }
 
-    fn chunk(&mut self) -> State {
+    fn chunk(&mut self) -> Result<State, Error> {
         let is_last = self.size == 0;
-        let state = self.next(if is_last { State::TrailerStart } else { State::Data });
+        let paid = SIZE_LINE_BYTES.saturating_add(self.size);
+        self.extensions = (self.extensions + self.line as u64).saturating_sub(paid);
+        if self.extensions > EXTENSION_BYTES {
+            return Err(Error::Malformed("many extensions of chunks"));
+        }
         self.digits = 0;
-        state
+        Ok(self.next(if is_last { State::TrailerStart } else { State::Data }))
     }
 
     fn trailer(&mut self) -> Result<State, Error> {
@@ -148,7 +172,11 @@ mod tests {
 
     /// The data, and how many bytes came after the body; None when it goes on.
     fn decoded(text: &[u8], piece: usize) -> Result<Option<(Vec<u8>, usize)>, Error> {
-        let (mut decoder, mut data, mut place) = (Decoder::new(), Vec::new(), 0);
+        decoded_by(Decoder::strict(), text, piece)
+    }
+
+    fn decoded_by(mut decoder: Decoder, text: &[u8], piece: usize) -> Result<Option<(Vec<u8>, usize)>, Error> {
+        let (mut data, mut place) = (Vec::new(), 0);
         while place < text.len() {
             let mut bytes = text[place..text.len().min(place + piece)].to_vec();
             let step = decoder.decode(&mut bytes)?;
@@ -192,6 +220,17 @@ mod tests {
             "5\rx",
             "5 6\r\n",
             "5;\n",
+            "5;a\r\r\n",
+            "5;a\rb\r\n",
+            "5;a\x7f\r\n",
+            "5 \r\n",
+            "5\t\r\n",
+            "5 \t;a\0\r\n",
+            ";a\r\n",
+            "+5\r\n",
+            "\n5\r\n",
+            "5\r\nhello\r5\r\n",
+            "0\r\nX: y\rZ: z\r\n\r\n",
             "5;a\x01\r\n",
             "5\r\nhello\n",
             "5\r\nhello0\r\n",
@@ -211,6 +250,22 @@ mod tests {
                 assert!(matches!(decoded(wrong.as_bytes(), piece), Err(Error::Malformed(_))), "{wrong:?}");
             }
         }
+    }
+
+    #[test]
+    fn old_servers_fill_up_their_sizes() {
+        assert!(decoded_by(Decoder::new(), b"5  \t\r\nhello\r\n0 \r\n\r\n", 100).unwrap().is_some());
+    }
+
+    #[test]
+    fn extensions_cost_no_more_than_the_data() {
+        let signed = |data: usize, extension: usize| {
+            let chunk = format!("{data:x};{}\r\n{}\r\n", "e".repeat(extension), "d".repeat(data));
+            decoded(format!("{}0\r\n\r\n", chunk.repeat(100)).as_bytes(), 4096)
+        };
+        assert!(signed(200, 200).unwrap().is_some());
+        assert!(signed(1, 160).unwrap().is_some());
+        assert_eq!(signed(1, 200), Err(Error::Malformed("many extensions of chunks")));
     }
 
     #[test]

@@ -43,6 +43,9 @@ pub trait Watch<T> {
 
     fn connected(&mut self, _: &T, _is_reused: bool) {}
 
+    /// An interim answer other than 100: its status, and the fields that a proxy passes on.
+    fn interim(&mut self, _status: u16, _fields: &mut dyn Iterator<Item = &[u8]>) {}
+
     /// As much as was sent of the head and of the body.
     fn sent(&mut self, _head_bytes: usize, _body_bytes: u64) {}
 
@@ -105,16 +108,16 @@ impl<C: Connect> Upstream<C> {
         watch: &mut dyn Watch<C::Transport>,
     ) -> Result<Response<C>, Failure> {
         watch.connected(&connection.transport, connection.is_reused);
-        let mut attempt = Attempt::new(connection, request, *clock, self.heads);
+        let mut attempt = Attempt::new(connection, request, *clock, self.heads, watch);
         let outcome = attempt.send(upload);
-        watch.sent(if attempt.has_begun { request.bytes().len() } else { 0 }, attempt.sent);
-        match outcome.and_then(|()| attempt.answer(watch.client())) {
+        attempt.watch.sent(if attempt.has_begun { request.bytes().len() } else { 0 }, attempt.sent);
+        match outcome.and_then(|()| attempt.answer()) {
             Ok(mut head) => {
                 head.is_persistent &= !request.is_last;
                 Ok(Response::new(self, attempt.connection, attempt.inbox, head, attempt.is_cut, attempt.clock))
             }
             Err(error) => {
-                watch.failed(error);
+                attempt.watch.failed(error);
                 let is_stale = attempt.connection.is_reused && error == Error::Unanswered;
                 Err(Failure { error, is_stale })
             }
@@ -135,6 +138,7 @@ struct Attempt<'a, T> {
     inbox: Inbox,
     clock: Clock,
     request: &'a RequestHead,
+    watch: &'a mut dyn Watch<T>,
     /// The request's head is on its way.
     has_begun: bool,
     /// The body's bytes that were sent.
@@ -151,13 +155,20 @@ struct Attempt<'a, T> {
 }
 
 impl<'a, T: Transport> Attempt<'a, T> {
-    fn new(connection: Connection<T>, request: &'a RequestHead, clock: Clock, limits: HeadLimits) -> Self {
+    fn new(
+        connection: Connection<T>,
+        request: &'a RequestHead,
+        clock: Clock,
+        limits: HeadLimits,
+        watch: &'a mut dyn Watch<T>,
+    ) -> Self {
         Self {
             connection,
             limits,
             inbox: Inbox::new(),
             clock,
             request,
+            watch,
             has_begun: false,
             sent: 0,
             is_cut: false,
@@ -210,29 +221,39 @@ impl<'a, T: Transport> Attempt<'a, T> {
     /// The peer stopped reading and says something: an interim answer, or the answer.
     fn listen(&mut self) -> Result<(), Error> {
         self.until = Instant::now() + self.clock.deadlines.first_byte;
-        let head = self.hear(None)?;
-        if !head.is_interim() {
+        let head = self.hear(false)?;
+        if head.is_interim() {
+            self.tell(head);
+        } else {
             self.early = Some(head);
             self.is_cut = true;
         }
         Ok(())
     }
 
-    fn answer(&mut self, client: Option<&dyn Client>) -> Result<Head, Error> {
+    /// 100 was for us: nobody else waits for it.
+    fn tell(&mut self, interim: Head) {
+        if interim.status != 100 {
+            self.watch.interim(interim.status, &mut self.inbox.fields().map(|(line, _)| line));
+        }
+    }
+
+    fn answer(&mut self) -> Result<Head, Error> {
         if let Some(head) = self.early.take() {
             return Ok(head);
         }
         self.until = Instant::now() + self.clock.deadlines.first_byte;
         loop {
-            let head = self.hear(client)?;
+            let head = self.hear(true)?;
             if !head.is_interim() {
                 return Ok(head);
             }
+            self.tell(head);
         }
     }
 
-    /// The next head.
-    fn hear(&mut self, client: Option<&dyn Client>) -> Result<Head, Error> {
+    /// The next head, for as long as the client is there where it has nothing else to do.
+    fn hear(&mut self, has_sent: bool) -> Result<Head, Error> {
         let mut known = 0;
         loop {
             if let Some(end) = head::end_of(self.inbox.unread(), known) {
@@ -245,11 +266,11 @@ impl<'a, T: Transport> Attempt<'a, T> {
             }
             // The end may be cut in two.
             known = unread.len().saturating_sub(2);
-            self.read(client)?;
+            self.read(has_sent)?;
         }
     }
 
-    fn read(&mut self, client: Option<&dyn Client>) -> Result<(), Error> {
+    fn read(&mut self, has_sent: bool) -> Result<(), Error> {
         // The first wait is the whole patience, so that the kernel need not be told of another one each time.
         let left = if self.has_heard {
             self.until.saturating_duration_since(Instant::now())
@@ -259,6 +280,7 @@ impl<'a, T: Transport> Attempt<'a, T> {
         if left.is_zero() {
             return Err(self.clock.timeout(Stage::FirstByte));
         }
+        let client = if has_sent { self.watch.client() } else { None };
         let wait = self.clock.wait(left, client)?;
         match self.inbox.fill(&mut self.connection.transport, wait) {
             Ok(0) => Err(self.closed()),

@@ -88,6 +88,17 @@ impl Inbox {
         self.room.bytes.get(span.start..span.end).unwrap_or_default()
     }
 
+    /// Reads what there is, behind what was read before: the texts of the last head stay where they are. A buffer that is
+    /// full can take none, as if there were none.
+    pub fn fill_behind(&mut self, transport: &mut impl Transport) -> io::Result<usize> {
+        if self.end == self.room.bytes.len() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let read = transport.read(&mut self.room.bytes[self.end..], Wait::Not)?;
+        self.end += read;
+        Ok(read)
+    }
+
     /// Reads more. What was used before is lost. The buffer grows where a head, whose limit is the caller's, fills it.
     pub fn fill(&mut self, transport: &mut impl Transport, wait: Wait<'_>) -> io::Result<usize> {
         self.room.spans.clear();

@@ -37,6 +37,7 @@ mod upgraded;
 mod upstream;
 
 pub use body::{Piece, Taken};
+pub use chunked::{Decoded, Decoder};
 pub use counters::Counters;
 pub use deadlines::Deadlines;
 pub use error::{Error, Stage};

@@ -93,7 +93,7 @@ impl<C: Connect> Response<C> {
         self.body.is_whole()
     }
 
-    /// Whether `next_piece` has something without waiting.
+    /// Whether `next_piece` has something without waiting; an answer that broke off meanwhile is an error. The head stays.
     pub fn is_ready(&mut self) -> Result<bool, Error> {
         self.body.is_ready()
     }

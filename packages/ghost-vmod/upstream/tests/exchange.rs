@@ -122,8 +122,50 @@ impl Watch<Tcp> for Seen {
         self.0.push(format!("sent {head_bytes}, {body_bytes}"));
     }
 
+    fn interim(&mut self, status: u16, fields: &mut dyn Iterator<Item = &[u8]>) {
+        let fields: Vec<_> = fields.map(String::from_utf8_lossy).collect();
+        self.0.push(format!("interim {status}, {}", fields.join(", ")));
+    }
+
     fn failed(&mut self, error: Error) {
         self.0.push(format!("failed: {error}"));
+    }
+}
+
+#[test]
+fn who_watches_is_told_interim_answers_but_for_100() {
+    let answer =
+        b"HTTP/1.1 100 Continue\r\nX: y\r\n\r\nHTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: a\r\n\
+                   Connection: X-Hop\r\nX-Hop: 1\r\nLink: b\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n";
+    let (address, _) = backend("127.0.0.1", says(answer, false));
+    let mut seen = Seen::default();
+    let get = request("GET", Framing::Nothing);
+    let response = upstreams().get(address).exchange_watched(&get, None, PATIENT, &mut seen).unwrap();
+    assert_eq!(response.status(), 204);
+    assert_eq!(seen.0[2..], ["interim 102, ", "interim 103, Link: a, Link: b"]);
+}
+
+#[test]
+fn a_look_at_the_body_leaves_the_head() {
+    let (address, _) = backend("127.0.0.1", |socket, number| {
+        let mut socket = BufReader::new(socket);
+        read_head(&mut socket);
+        socket.get_mut().write_all(b"HTTP/1.1 200 Fine\r\nA: b\r\nContent-Length: 2\r\n\r\n").unwrap();
+        if number == 0 {
+            socket.get_mut().write_all(b"ok").unwrap();
+        }
+    });
+    let upstreams = upstreams();
+    for number in 0..2 {
+        let mut response = upstreams.get(address).exchange(&request("GET", Framing::Nothing), None, PATIENT).unwrap();
+        let mut outcome = Ok(false);
+        while outcome == Ok(false) {
+            outcome = response.is_ready();
+        }
+        assert_eq!(outcome, if number == 0 { Ok(true) } else { Err(Error::Closed) });
+        assert_eq!(response.reason(), b"Fine");
+        assert_eq!(response.fields().map(|(line, _)| line).collect::<Vec<_>>(), [b"A: b"]);
+        assert_eq!(body_of(&mut response), if number == 0 { Ok(b"ok".to_vec()) } else { Err(Error::Closed) });
     }
 }
 

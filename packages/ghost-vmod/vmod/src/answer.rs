@@ -8,7 +8,7 @@ use crate::{
     context::Context,
     count::{COUNTS, count},
     message::Message,
-    panic_if_asked,
+    panic_if_asked, ranges,
     receive::{host_of, split},
     state::{self, IS_DRAINING},
     task::Task,
@@ -17,6 +17,8 @@ use crate::{
 };
 
 const BAD_GATEWAY: u16 = 502;
+const UNAVAILABLE: u16 = 503;
+const PLAIN: &[u8] = b"text/plain; charset=utf-8";
 
 /// Fills in an answer of ghost's own; others are left as they are, but for errors of a backend. Answers of backends that
 /// were asked directly are not for here.
@@ -49,6 +51,11 @@ fn fill(context: Context, mut answer: Message, asked: Message, is_error: bool) {
     if !is_error {
         count(&COUNTS.synthetic);
     }
+    if !is_error && let Some(status) = task.as_ref().and_then(|task| broken(task, answer)) {
+        answer.set_status(status, b"");
+        answer.set("Content-Type", PLAIN);
+        return context.write_body(OwnAnswer::of_status(status).body);
+    }
     let task = task.filter(|task| task.answer == answer.status());
     if task.is_none() && !is_error {
         return;
@@ -63,7 +70,7 @@ fn fill(context: Context, mut answer: Message, asked: Message, is_error: bool) {
     if let (true, Some(task)) = (is_redirect, context.known_task()) {
         filter_by_route(&mut answer, task);
     }
-    answer.set("Content-Type", b"text/plain; charset=utf-8");
+    answer.set("Content-Type", PLAIN);
     context.write_body(own.body);
 }
 
@@ -73,6 +80,25 @@ fn close(context: Context, answer: Message) {
     if context.is_behind_front() {
         answer.set("X-Gateway-Close", b"1");
     }
+}
+
+/// The status of a fetched answer that broke off before its head was passed on; Varnish calls all of them 503.
+fn broken(task: &Task, answer: Message) -> Option<u16> {
+    let status = task.fetched.as_ref()?.broken.load(Ordering::Acquire);
+    (status != 0 && task.answer == 0 && answer.status() == UNAVAILABLE).then_some(status)
+}
+
+/// The end of vcl_synth: the body of an answer that nobody filled in, in place of Varnish's page.
+pub fn page(context: Context) {
+    let Some(answer) = context.response().filter(|_| !context.has_body()) else {
+        return;
+    };
+    answer.set("Content-Type", PLAIN);
+    let mut text = answer.status().to_string().into_bytes();
+    text.push(b' ');
+    text.extend_from_slice(answer.reason());
+    text.push(b'\n');
+    context.write_body(&text);
 }
 
 /// The answer of a rule that redirects.
@@ -119,11 +145,26 @@ pub fn deliver(context: Context) {
         return;
     };
     sign(context, answer, true);
+    if context.delivers_pass() {
+        restore_age(context, answer);
+    } else {
+        ranges::offer(context, answer);
+    }
     if let Some(task) = context.known_task() {
         become_upgraded(context, answer, task);
         filter_by_route(&mut answer, task);
     }
     close_when_draining(answer);
+}
+
+/// A pass is as old as its backend says; Varnish counts anew, from 0.
+fn restore_age(context: Context, answer: Message) {
+    let fetched = context.known_task().and_then(|task| task.fetched.clone());
+    match fetched.as_ref().and_then(|fetched| fetched.age.get()) {
+        Some(Some(age)) if age[..] != *b"0" => answer.set("Age", age),
+        Some(_) => answer.unset(b"age"),
+        None => {}
+    }
 }
 
 /// Of a pass by fetch that the backend answered with 101. A 101 that came in another way means nothing.

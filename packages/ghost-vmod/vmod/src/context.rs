@@ -6,6 +6,7 @@ use std::{
     marker::PhantomData,
     net::IpAddr,
     ptr, slice,
+    sync::Arc,
 };
 
 use varnish::ffi::{self, vrt_ctx};
@@ -14,7 +15,7 @@ use crate::{
     log,
     message::Message,
     route::Route,
-    task::{Asker, Task},
+    task::{Asker, Fetched, Task},
     varnish_abi::{PP2_TYPE_AUTHORITY, VPX_tlv, VRT_r_local_socket},
     workspace,
 };
@@ -84,6 +85,28 @@ impl<'a> Context<'a> {
             };
             let knows_interim_answers = Message::new(ffi::VCL_HTTP(request.http))?.is_http_1_1();
             (request.esi_level == 0).then_some(Asker { knows_interim_answers })
+        }
+    }
+
+    /// Makes what a fetch tells the thread of its client, and gives it to both; None once the fetch has let go of the
+    /// request.
+    pub fn share_with_client(self) -> Option<Arc<Fetched>> {
+        unsafe {
+            let request = (*self.raw).bo.as_ref()?.req;
+            let of_client = vrt_ctx { magic: ffi::VRT_CTX_MAGIC, req: request, ..Default::default() };
+            // As long as the fetch has the request its thread waits.
+            let task = if request.is_null() { None } else { Task::existing(&raw const of_client) }?;
+            let fetched = Arc::new(Fetched::default());
+            task.fetched = Some(Arc::clone(&fetched));
+            Some(fetched)
+        }
+    }
+
+    /// Whether what is delivered was passed, not looked up.
+    pub fn delivers_pass(self) -> bool {
+        unsafe {
+            let object = (*self.raw).req.as_ref().and_then(|request| request.objcore.as_ref());
+            object.is_some_and(|object| u32::from(object.flags) & ffi::oc_flags_OC_F_PRIVATE != 0)
         }
     }
 
@@ -214,6 +237,11 @@ impl<'a> Context<'a> {
 
     pub fn known_task(self) -> Option<&'a mut Task> {
         unsafe { Task::existing(self.raw) }
+    }
+
+    /// Whether somebody wrote something into the body of a synthetic answer.
+    pub fn has_body(self) -> bool {
+        unsafe { (*self.raw).specific.cast::<ffi::vsb>().as_ref().is_some_and(|body| ffi::VSB_len(body) > 0) }
     }
 
     /// Appends to the body of a synthetic answer.

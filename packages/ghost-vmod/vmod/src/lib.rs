@@ -22,6 +22,7 @@ mod log;
 mod message;
 mod plan;
 mod random;
+mod ranges;
 mod receive;
 mod route;
 mod state;
@@ -210,6 +211,11 @@ mod ghost {
         /// vcl_synth and vcl_backend_error: fills in ghost's own answer, leaves others as they are.
         pub fn synth(&self, ctx: &mut Ctx) {
             called(ctx, (SYNTH_OR_BACKEND_ERROR, "synth"), (), answer::synth);
+        }
+
+        /// The end of vcl_synth: a body for an answer that nobody filled in.
+        pub fn page(&self, ctx: &mut Ctx) {
+            called(ctx, (SYNTH, "page"), (), answer::page);
         }
 
         /// vcl_recv on the internal socket: does what the supervisor asks. Returns the status of the answer.

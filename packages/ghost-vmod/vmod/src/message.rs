@@ -68,6 +68,11 @@ impl<'a> Message<'a> {
         unsafe { (*self.http).status }
     }
 
+    /// The reason phrase of an answer.
+    pub fn reason(self) -> &'a [u8] {
+        self.line(ffi::HTTP_HDR_REASON)
+    }
+
     /// No fewer than there are fields.
     pub fn count(self) -> usize {
         self.lines().len()
@@ -118,6 +123,11 @@ impl<'a> Message<'a> {
     pub fn set(mut self, name: &str, value: &[u8]) {
         self.remove(name.as_bytes());
         self.append(name, value);
+    }
+
+    /// No field of that name.
+    pub fn unset(mut self, name: &[u8]) {
+        self.remove(name);
     }
 
     /// One more field from its name and value.

@@ -14,6 +14,7 @@ use ghost_core::{
 use crate::{
     context::Context,
     count::{COUNTS, count},
+    exchange::client_chunks,
     message::Message,
     panic_if_asked,
     plan::Plan,
@@ -69,6 +70,7 @@ fn receive_as(tables: &Tables, context: Context, received: Received) -> u16 {
     let (Some(request), Some(task)) = (context.request(), context.task()) else { return UNAVAILABLE };
     // What a panic or a full workspace leaves behind.
     *task = Task { answer: UNAVAILABLE, ..Task::default() };
+    client_chunks::take_over(context);
     let host = match admitted(context, request) {
         Ok(host) => host,
         Err(status) => {

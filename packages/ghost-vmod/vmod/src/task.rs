@@ -4,7 +4,7 @@ use std::{
     ffi::{c_int, c_void},
     panic::{AssertUnwindSafe, catch_unwind},
     ptr,
-    sync::Arc,
+    sync::{Arc, OnceLock, atomic::AtomicU16},
 };
 
 use ghost_core::{Rule, RuleId, attempt::Share, endpoint::Picked};
@@ -42,8 +42,19 @@ pub struct Task {
     pub asker: Option<Asker>,
     /// Fields of a large answer, while a message has them.
     pub head: Vec<u8>,
+    /// What the fetch tells the client's thread; both have it.
+    pub fetched: Option<Arc<Fetched>>,
     /// The body of an internal answer.
     pub body: Option<String>,
+}
+
+/// What Varnish does not tell the client's thread of an answer that it fetches.
+#[derive(Default)]
+pub struct Fetched {
+    /// The status of an answer that broke off; 0: none has.
+    pub broken: AtomicU16,
+    /// What Age the backend sent.
+    pub age: OnceLock<Option<Box<[u8]>>>,
 }
 
 /// A client that waits for a fetch, as far as a fetch may know: Varnish takes the request from it once it is sent.

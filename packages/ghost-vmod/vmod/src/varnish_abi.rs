@@ -37,6 +37,8 @@ unsafe extern "C" {
     pub fn VRT_r_bereq_connect_timeout(ctx: *const vrt_ctx) -> VCL_DURATION;
     pub fn VRT_r_bereq_first_byte_timeout(ctx: *const vrt_ctx) -> VCL_DURATION;
     pub fn VRT_r_bereq_between_bytes_timeout(ctx: *const vrt_ctx) -> VCL_DURATION;
+    /// The delivery processors as Varnish would choose them.
+    pub fn VRT_r_resp_filters(ctx: *const vrt_ctx) -> VCL_STRING;
     pub fn VRT_r_local_socket(ctx: *const vrt_ctx) -> VCL_STRING;
     /// Finds what a PROXY v2 header says besides addresses; 0: found.
     pub fn VPX_tlv(request: *const req, kind: c_int, value: *mut *const c_void, bytes: *mut c_int) -> c_int;

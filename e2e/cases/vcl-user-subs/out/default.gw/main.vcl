@@ -155,8 +155,7 @@ sub vcl_deliver {
 }
 
 sub vcl_synth {
-    # A synth of the user's own that nobody filled in gets the built-in body.
-    if (vgw_router.answer() == resp.status) {
-        return (deliver);
-    }
+    # What nobody filled in gets a plain body: a synth of the user's own, or Varnish's own 503.
+    vgw_router.page();
+    return (deliver);
 }

@@ -35,6 +35,8 @@ LAST_PARAMETERS: Final[dict[str, str]] = {
     "feature": "-http2",
     # User VCL may include files of vcl_path alone: any other would be shown line by line where it does not compile.
     "vcc_feature": "-unsafe_path",
+    # Nor does Varnish judge what backends say of ranges, which fails passes; ghost asks for the ranges of what is kept.
+    "http_range_support": "off",
 }
 
 

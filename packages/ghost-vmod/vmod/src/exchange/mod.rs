@@ -7,8 +7,11 @@
 //!                                       '-- it failed, another may do -----'
 //! ```
 
+pub mod client_chunks;
 mod connector;
 mod forward;
+pub mod interim;
+mod lines;
 pub mod timeouts;
 pub mod upstreams;
 pub mod waiting;
@@ -46,6 +49,8 @@ pub trait Party: Watch<Tcp> {
 /// An endpoint has begun to answer.
 pub struct Reached {
     pub response: Response,
+    /// Some of its body came with its head.
+    pub is_ready: bool,
     /// Until the exchange is over.
     pub picked: Picked,
 }
@@ -72,10 +77,11 @@ pub fn reach(
         }
         let upload = upload.as_mut().map(|upload| &mut **upload as &mut dyn Upload);
         let upstream = upstreams::of(picked.endpoint().destination);
-        let error = match upstream.exchange_watched(head, upload, Deadlines { connect, ..deadlines }, party) {
-            Ok(response) => {
+        let outcome = upstream.exchange_watched(head, upload, Deadlines { connect, ..deadlines }, party);
+        let error = match outcome.and_then(|response| looked_at(response, party)) {
+            Ok((response, is_ready)) => {
                 picked.answered();
-                return Ok(Reached { response, picked });
+                return Ok(Reached { response, is_ready, picked });
             }
             Err(error) => error,
         };
@@ -89,6 +95,12 @@ pub fn reach(
         count(&COUNTS.without_endpoint);
     }
     Err(last)
+}
+
+/// What broke off already should not begin.
+fn looked_at(mut response: Response, party: &mut dyn Party) -> Result<(Response, bool), Error> {
+    let outcome = response.is_ready().inspect_err(|error| party.failed(*error));
+    outcome.map(|is_ready| (response, is_ready))
 }
 
 /// The endpoints are those of the moment: what is replaced meanwhile is not tried any more.

@@ -6,31 +6,61 @@
 
 use std::{cell::Cell, os::fd::BorrowedFd};
 
-use ghost_upstream::{Client, Tcp, Watch};
+use ghost_upstream::Client;
 use varnish::ffi;
 
+/// Less than any connection's buffer: what is under way and fits into it besides is taken whole.
+const ROOM_BYTES: usize = 8 << 10;
 const INTERIM: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// A client whose thread waits, or is the one that is here.
 pub struct Waiting {
     session: *const ffi::sess,
-    /// Nothing but the answer may be sent: some of it may be, or it was asked already, or knows no interim answers.
+    /// Interim answers may be sent: it knows them, and the answer has not begun.
+    may_be_told: Cell<bool>,
     is_asked: Cell<bool>,
 }
 
 impl Waiting {
     /// # Safety
-    /// The session's connection stays open as long as this is used. `session` may be null. What may be asked is a client
+    /// The session's connection stays open as long as this is used. `session` may be null. What may be told is a client
     /// of HTTP/1.1 whose answer has not begun.
-    pub unsafe fn of(session: *const ffi::sess, may_be_asked: bool) -> Option<Self> {
+    pub unsafe fn of(session: *const ffi::sess, may_be_told: bool) -> Option<Self> {
         // SAFETY: as demanded.
         unsafe { session.as_ref() }.filter(|session| session.fd >= 0)?;
-        Some(Self { session, is_asked: Cell::new(!may_be_asked) })
+        Some(Self { session, may_be_told: Cell::new(may_be_told), is_asked: Cell::new(false) })
+    }
+
+    /// Sends an interim answer, if the client can take it at once: nobody waits for that.
+    pub fn tell(&self, text: &[u8]) {
+        if self.may_be_told.get() && self.under_way().is_some_and(|bytes| bytes + text.len() <= ROOM_BYTES) {
+            self.send(text);
+        }
+    }
+
+    /// What the system has yet to send to it, or to hear that it came.
+    fn under_way(&self) -> Option<usize> {
+        let mut unsent: libc::c_int = 0;
+        // SAFETY: `of` saw the connection, which is open as long as this is used; the number is ours.
+        let outcome = unsafe { libc::ioctl((*self.session).fd, libc::TIOCOUTQ, &raw mut unsent) };
+        usize::try_from(unsent).ok().filter(|_| outcome == 0)
+    }
+
+    fn send(&self, text: &[u8]) {
+        let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+        // SAFETY: as above.
+        unsafe {
+            let sent = libc::send((*self.session).fd, text.as_ptr().cast(), text.len(), flags);
+            // With a part of it the answer would be another one.
+            if usize::try_from(sent).is_ok_and(|sent| sent < text.len()) {
+                libc::shutdown((*self.session).fd, libc::SHUT_RDWR);
+            }
+        }
     }
 
     /// Its answer begins: from here on nothing may be sent in between.
     pub fn begin(&self) {
-        self.is_asked.set(true);
+        self.may_be_told.set(false);
     }
 }
 
@@ -41,23 +71,8 @@ impl Client for Waiting {
     }
 
     fn probe(&self) {
-        if self.is_asked.replace(true) {
-            return;
+        if self.may_be_told.get() && !self.is_asked.replace(true) {
+            self.send(INTERIM);
         }
-        let (start, flags) = (INTERIM.as_ptr().cast(), libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL);
-        // SAFETY: as above; the text is static.
-        unsafe {
-            let sent = libc::send((*self.session).fd, start, INTERIM.len(), flags);
-            // With a part of it the answer would be another one.
-            if usize::try_from(sent).is_ok_and(|sent| sent < INTERIM.len()) {
-                libc::shutdown((*self.session).fd, libc::SHUT_RDWR);
-            }
-        }
-    }
-}
-
-impl Watch<Tcp> for Waiting {
-    fn client(&self) -> Option<&dyn Client> {
-        Some(self)
     }
 }

@@ -21,7 +21,12 @@ use ghost_upstream::{Client, Error, Tcp, Watch, with_request_head};
 use crate::{
     context::Context,
     count::{COUNTS, count},
-    exchange::{Forwarded, Party, Reached, Response, forward, reach, timeouts, waiting::Waiting},
+    exchange::{
+        Forwarded, Party, Reached, Response, forward,
+        interim::{self, AnswerFilters},
+        reach, timeouts,
+        waiting::Waiting,
+    },
     panic_if_asked,
     route::Route,
     task::Task,
@@ -40,6 +45,8 @@ const UNAVAILABLE: u16 = 503;
 pub struct Reply {
     /// None when its body was passed on, or broke, or it became something else.
     response: Option<Response>,
+    /// Some of its body came with its head.
+    is_ready: bool,
     /// The backend's place in the rule.
     place: usize,
     /// Whom it is for.
@@ -112,16 +119,17 @@ fn exchange(
     let mut outgoing = Outgoing::new(request, body.framing(request));
     forwarded.rule().filter_request(forwarded.share.place, &mut outgoing);
     count(&COUNTS.direct);
-    let mut asking = Asking { context, client };
+    let mut asking = Asking { context, client, filters: AnswerFilters::of(forwarded) };
     let outcome = with_request_head(|head| {
         outgoing.write(context.transaction(), asks_for_upgrade, head);
         reach(forwarded, head, body.upload(), timeouts::of_parameters(), &mut asking)
     });
     context.timestamp("Fetch");
     match outcome {
-        Ok(Reached { response, picked }) => {
+        Ok(Reached { response, is_ready, picked }) => {
             let (status, place) = (response.status(), forwarded.share.place);
-            (status, Some(Reply { response: Some(response), place, client: asking.client, _picked: picked }))
+            let response = Some(response);
+            (status, Some(Reply { response, is_ready, place, client: asking.client, _picked: picked }))
         }
         Err(error) => (error.map_or(UNAVAILABLE, Error::status), None),
     }
@@ -131,11 +139,16 @@ fn exchange(
 struct Asking<'a> {
     context: Context<'a>,
     client: Waiting,
+    filters: AnswerFilters<'a>,
 }
 
 impl Watch<Tcp> for Asking<'_> {
     fn client(&self) -> Option<&dyn Client> {
         Some(&self.client)
+    }
+
+    fn interim(&mut self, status: u16, fields: &mut dyn Iterator<Item = &[u8]>) {
+        interim::pass_on(&self.client, status, fields, self.filters);
     }
 }
 

@@ -10,13 +10,7 @@ use std::{
 use ghost_upstream::Piece;
 use varnish::ffi::{self, VdpAction, vdp_ctx, vrt_ctx};
 
-use crate::{
-    context::Context,
-    exchange::{Response, waiting::Waiting},
-    log,
-    task::Task,
-    ways::direct::Reply,
-};
+use crate::{context::Context, exchange::Response, log, task::Task, ways::direct::Reply};
 
 const FAILED: c_int = -1;
 
@@ -85,8 +79,8 @@ unsafe extern "C" fn bytes(
         // SAFETY: `init` put the reply there; nobody else has it while it is delivered.
         let reply = unsafe { (*slot).cast::<Reply>().as_mut() };
         // Taken out, so that whatever happens closes the backend's connection at once.
-        match reply.and_then(|reply| Some((&reply.client, reply.response.take()?))) {
-            Some((client, response)) => pass_on(Delivery(delivery), response, client),
+        match reply.and_then(|reply| Some((reply.response.take()?, &*reply))) {
+            Some((response, reply)) => pass_on(Delivery(delivery), response, reply),
             None => 0,
         }
     }));
@@ -100,14 +94,14 @@ unsafe extern "C" fn fini(_: *mut vdp_ctx, slot: *mut *mut c_void) -> c_int {
 }
 
 /// Not 0: the client's connection breaks, as it must where the body is not whole.
-fn pass_on(delivery: Delivery, mut response: Response, client: &Waiting) -> c_int {
-    client.begin();
+fn pass_on(delivery: Delivery, mut response: Response, reply: &Reply) -> c_int {
+    reply.client.begin();
     // What the client can have already it should not wait for.
-    if response.is_ready() == Ok(false) && !delivery.push(VdpAction::Flush, &[]) {
+    if !reply.is_ready && !delivery.push(VdpAction::Flush, &[]) {
         return FAILED;
     }
     loop {
-        match response.next_piece_for(client) {
+        match response.next_piece_for(&reply.client) {
             Err(error) => {
                 delivery.log(&error);
                 return FAILED;

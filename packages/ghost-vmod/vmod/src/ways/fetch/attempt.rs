@@ -29,6 +29,7 @@ pub fn fetch(context: Context) -> u16 {
             task.answer = status;
             task.routed.clone_from(&route.routed);
             task.asker = task.asker.or(context.asker());
+            task.fetched = context.share_with_client().or(task.fetched.take());
             task.offer = upgrade::offer(context);
             status
         }

@@ -7,7 +7,7 @@ use std::{
     os::fd::RawFd,
     panic::{AssertUnwindSafe, catch_unwind},
     ptr,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
 };
 
 use ghost_upstream::{Error, Extent, with_request_head};
@@ -16,9 +16,10 @@ use varnish::ffi::{self, VCL_BACKEND, VslTag, vrt_ctx};
 use crate::{
     context::Context,
     director::Director,
-    exchange::{Forwarded, Reached, Response, reach, timeouts, waiting::Waiting},
+    exchange::{Forwarded, Reached, Response, interim::AnswerFilters, reach, timeouts, waiting::Waiting},
+    message::value_of,
     panic_if_asked,
-    task::{Asker, Task},
+    task::{Asker, Fetched, Task},
     ways::fetch::{
         Named, body,
         log::{self, Log},
@@ -36,7 +37,7 @@ pub struct Fetch<'a> {
     raw: *mut ffi::busyobj,
     /// None: it is for a part of a page, or nobody knows.
     asker: Option<Asker>,
-    is_pass: bool,
+    pub is_pass: bool,
     task: PhantomData<&'a ()>,
 }
 
@@ -122,6 +123,9 @@ pub struct Answer {
     pub response: Response,
     /// As the log names the connection.
     pub socket: RawFd,
+    /// What the client's thread is told.
+    fetched: Option<Arc<Fetched>>,
+    fetch: *mut ffi::busyobj,
 }
 
 impl Answer {
@@ -132,6 +136,23 @@ impl Answer {
     pub unsafe fn of<'a>(connection: *mut ffi::http_conn) -> Option<&'a mut Self> {
         // SAFETY: as demanded.
         unsafe { connection.as_ref()?.priv_.cast::<Self>().as_mut() }
+    }
+
+    /// The thread of the client will know how old the backend said that it is.
+    fn tell_age(&self) {
+        if let Some(fetched) = &self.fetched {
+            let age = self.response.fields().find_map(|(line, _)| value_of(line, b"age"));
+            _ = fetched.age.set(age.map(Into::into));
+        }
+    }
+
+    /// It broke off: who has not begun to pass it on will know why there is none.
+    pub fn tell_broken(&self, error: Error) {
+        // SAFETY: the fetch is live as long as its answer, and this is its thread.
+        unsafe { (*self.fetch).err_code = error.status() };
+        if let Some(fetched) = &self.fetched {
+            fetched.broken.store(error.status(), Ordering::Release);
+        }
     }
 }
 
@@ -175,7 +196,7 @@ fn exchange(context: Context, fetch: Fetch) -> Option<(Arc<Director>, Answer)> {
     let mut body = BackendBody::new(fetch);
     // SAFETY: the context is that of a fetch.
     let deadlines = unsafe { timeouts::of_fetch(context.raw()) };
-    let mut log = Log::new(context, fetch, &route.backends);
+    let mut log = Log::new(context, fetch, &route.backends, AnswerFilters::of(&forwarded));
     let outcome = with_request_head(|head| {
         head.begin(request.method(), request.url());
         request.fields().for_each(|line| head.line(line));
@@ -186,9 +207,11 @@ fn exchange(context: Context, fetch: Fetch) -> Option<(Arc<Director>, Answer)> {
         reach(&forwarded, head, body.upload(), deadlines, &mut log)
     });
     match outcome {
-        Ok(Reached { response, picked }) => {
-            context.known_task()?.sending.as_mut()?.picked = Some(picked);
-            let answer = Answer { response, socket: log.socket() };
+        Ok(Reached { response, picked, .. }) => {
+            let task = context.known_task()?;
+            task.sending.as_mut()?.picked = Some(picked);
+            let fetched = task.fetched.clone();
+            let answer = Answer { response, socket: log.socket(), fetched, fetch: fetch.raw() };
             let backend = log.backend()?;
             fetch.set_backend(backend.raw());
             Some((backend, answer))
@@ -208,6 +231,7 @@ fn begin(context: Context, fetch: Fetch, named: &Named, answer: Answer) -> Optio
         log::ended(fetch, named, &answer, Some(c"RX_OVERFLOW"));
         return None;
     };
+    answer.tell_age();
     hang_on(fetch, connection, answer);
     Some(())
 }

@@ -14,7 +14,11 @@ use varnish::ffi::{self, VslTag};
 use crate::{
     context::Context,
     director::Director,
-    exchange::{Party, waiting::Waiting},
+    exchange::{
+        Party,
+        interim::{self, AnswerFilters},
+        waiting::Waiting,
+    },
     ways::fetch::{
         Backends, Named,
         gethdrs::{Answer, Fetch},
@@ -27,6 +31,7 @@ pub struct Log<'a> {
     fetch: Fetch<'a>,
     backends: &'a Backends,
     client: Option<Waiting>,
+    filters: AnswerFilters<'a>,
     /// The endpoint that is tried.
     backend: Option<Arc<Director>>,
     /// None: there is no connection.
@@ -36,8 +41,8 @@ pub struct Log<'a> {
 }
 
 impl<'a> Log<'a> {
-    pub fn new(context: Context<'a>, fetch: Fetch<'a>, backends: &'a Backends) -> Self {
-        Self { context, fetch, backends, client: fetch.client(), backend: None, socket: None, told: None }
+    pub fn new(context: Context<'a>, fetch: Fetch<'a>, backends: &'a Backends, filters: AnswerFilters<'a>) -> Self {
+        Self { context, fetch, backends, client: fetch.client(), filters, backend: None, socket: None, told: None }
     }
 
     /// -1 where there is no connection.
@@ -71,6 +76,12 @@ impl Watch<Tcp> for Log<'_> {
         let how = if is_reused { "reuse" } else { "connect" };
         if let Some(Named { name, end }) = self.named() {
             self.fetch.log(VslTag::BackendOpen, &record(self.socket(), &[name, end, connection.local_end(), how]));
+        }
+    }
+
+    fn interim(&mut self, status: u16, fields: &mut dyn Iterator<Item = &[u8]>) {
+        if let Some(client) = &self.client {
+            interim::pass_on(client, status, fields, self.filters);
         }
     }
 

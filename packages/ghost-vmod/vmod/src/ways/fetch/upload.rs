@@ -5,7 +5,10 @@ use std::ptr;
 use ghost_upstream::{Framing, Sink, Upload};
 use varnish::ffi;
 
-use crate::ways::{direct::give, fetch::gethdrs::Fetch};
+use crate::{
+    message::Message,
+    ways::{direct::give, fetch::gethdrs::Fetch},
+};
 
 /// The body of a fetch.
 pub struct BackendBody<'a> {
@@ -24,6 +27,14 @@ impl<'a> BackendBody<'a> {
                 (true, None) => Framing::Nothing,
             }
         };
+        // SAFETY: the fetch is live, and keeps what was asked for.
+        let asked = unsafe { Message::new(ffi::VCL_HTTP((*fetch.raw()).bereq0)) };
+        // An empty body is something else than none; Varnish leaves out what says so.
+        let says_empty = asked.is_some_and(|asked| asked.value(b"content-length") == Some(b"0"));
+        let framing = match framing {
+            Framing::Nothing if says_empty && fetch.is_pass => Framing::Length(0),
+            framing => framing,
+        };
         Self { fetch, framing }
     }
 
@@ -32,7 +43,7 @@ impl<'a> BackendBody<'a> {
     }
 
     pub fn upload(&mut self) -> Option<&mut dyn Upload> {
-        (self.framing != Framing::Nothing).then_some(self as &mut dyn Upload)
+        (!matches!(self.framing, Framing::Nothing | Framing::Length(0))).then_some(self as &mut dyn Upload)
     }
 
     /// What was read from the client once is gone.
