@@ -241,7 +241,8 @@ impl<'a> Context<'a> {
 
     /// Whether somebody wrote something into the body of a synthetic answer.
     pub fn has_body(self) -> bool {
-        unsafe { (*self.raw).specific.cast::<ffi::vsb>().as_ref().is_some_and(|body| ffi::VSB_len(body) > 0) }
+        // VSB_len would be linked from libvarnishapi, which varnishd need not find.
+        unsafe { (*self.raw).specific.cast::<ffi::vsb>().as_ref().is_some_and(|body| body.s_len > 0) }
     }
 
     /// Appends to the body of a synthetic answer.
