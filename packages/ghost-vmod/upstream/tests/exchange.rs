@@ -140,7 +140,7 @@ fn who_watches_is_told_interim_answers_but_for_100() {
     let (address, _) = backend("127.0.0.1", says(answer, false));
     let mut seen = Seen::default();
     let get = request("GET", Framing::Nothing);
-    let response = upstreams().get(address).exchange_watched(&get, None, PATIENT, &mut seen).unwrap();
+    let response = upstreams().get(&address).exchange_watched(&get, None, PATIENT, &mut seen).unwrap();
     assert_eq!(response.status(), 204);
     assert_eq!(seen.0[2..], ["interim 102, ", "interim 103, Link: a, Link: b"]);
 }
@@ -157,7 +157,7 @@ fn a_look_at_the_body_leaves_the_head() {
     });
     let upstreams = upstreams();
     for number in 0..2 {
-        let mut response = upstreams.get(address).exchange(&request("GET", Framing::Nothing), None, PATIENT).unwrap();
+        let mut response = upstreams.get(&address).exchange(&request("GET", Framing::Nothing), None, PATIENT).unwrap();
         let mut outcome = Ok(false);
         while outcome == Ok(false) {
             outcome = response.is_ready();
