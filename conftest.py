@@ -1,11 +1,20 @@
 """How tests are spread over processes: a module of e2e shares a gateway and stays together, others go one by one."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
-if TYPE_CHECKING:
-    import pytest
+import pytest
+import structlog
 
 TOGETHER = "e2e/live/"
+
+
+@pytest.fixture(autouse=True)
+def own_log() -> Iterator[None]:
+    """A test that sets up the log does so for itself: the stream that it writes to is closed after it."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
 
 
 def pytest_xdist_make_scheduler(config: "pytest.Config", log: Any) -> Any:

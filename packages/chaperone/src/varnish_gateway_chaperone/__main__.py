@@ -54,7 +54,7 @@ def _pod(parser: argparse.ArgumentParser, options: argparse.Namespace, log: logs
         server = Server(options.api) if options.api else Server.of_pod()
     except KubeError as error:
         parser.error(str(error))
-    place = app.Place(namespace, options.config_map, options.report, pod.encode())
+    place = app.Place(namespace, options.config_map, options.report, pod.encode(), is_pod=not options.api)
     processes = replace(_processes(options), is_in_cluster=True)
     return app.run_pod(processes, place, server, log.bind(gateway=f"{namespace}/{options.config_map}"))
 
@@ -131,7 +131,7 @@ def _add_pod(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--config-map", required=True, metavar="NAME", help="the gateway's documents")
     add("--report", required=True, metavar="NAME", help="the ConfigMap for reports")
-    add("--api", metavar="URL", help="the API server without authentication, as of `kubectl proxy`")
+    add("--api", metavar="URL", help="outside of a cluster: the API server of `kubectl proxy`")
     add("--run", type=Path, default=Path("/run/varnish-gateway"), metavar="DIR", help="default: %(default)s")
     _add_place(parser)
     _add_common(parser, address="")

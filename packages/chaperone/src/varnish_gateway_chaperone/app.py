@@ -17,6 +17,7 @@ from varnish_gateway_chaperone.inputs import Inputs, Source
 from varnish_gateway_chaperone.logs import Log
 from varnish_gateway_chaperone.merge import ParsedRouting
 from varnish_gateway_chaperone.observe import Observer
+from varnish_gateway_chaperone.outward import anywhere, is_outward
 from varnish_gateway_chaperone.reload import GhostReload, VclReload
 from varnish_gateway_chaperone.report import ReportFile, ReportSink
 from varnish_gateway_chaperone.rounds import Parts, Rounds
@@ -211,6 +212,8 @@ class Place:
     config_map: str
     report: str
     pod: bytes
+    is_pod: bool = True
+    """A process that is none, on a machine of its user's, may send requests to that machine."""
 
 
 def run_pod(options: Options, place: Place, server: Server, log: Log) -> int:
@@ -218,7 +221,9 @@ def run_pod(options: Options, place: Place, server: Server, log: Log) -> int:
 
     async def chaperone() -> int:
         kube = KubeClient(server)
-        source = KubeSource(kube, place.namespace, Assembly(place.config_map, place.pod), log)
+        may_lead_to = is_outward if place.is_pod else anywhere
+        assembly = Assembly(place.config_map, place.pod)
+        source = KubeSource(kube, place.namespace, assembly, log, may_lead_to=may_lead_to)
         report = KubeReport(kube, place.namespace, place.report, log)
         found = compose(options, source, report, log, {"report": report.deliver})
         source.in_effect = lambda: found.routing_in_effect

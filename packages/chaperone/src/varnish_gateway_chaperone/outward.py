@@ -36,6 +36,11 @@ def is_outward(text: str, own: Collection[str] = ()) -> bool:
     return all(_is_outward(each, own) for each in _meant(ipaddress.ip_address(text)))
 
 
+def anywhere(_: str) -> bool:
+    """For who sends requests from a machine of their own."""
+    return True
+
+
 def _is_outward(address: Address, own: Collection[str]) -> bool:
     is_special = address.is_loopback or address.is_link_local or address.is_unspecified or address.is_multicast
     is_broadcast = address == BROADCAST or (address.version == 4 and address in _THIS_NETWORK)

@@ -2,7 +2,7 @@
 
 import base64
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -48,11 +48,11 @@ class Item:
     mistakes: tuple[str, ...] = ()
 
 
-def read(subject: Subject, content: Json) -> Item:
-    """Whatever an object holds; what cannot be read of it is a mistake."""
+def read(subject: Subject, content: Json, may_lead_to: Callable[[str], bool] = is_outward) -> Item:
+    """Whatever an object holds; what cannot be read of it, or leads where it may not, is a mistake."""
     name = str(content["metadata"].get("name", ""))
     if subject.kind == "EndpointSlices":
-        found, refused = read_slice(content, is_outward)
+        found, refused = read_slice(content, may_lead_to)
         return Item(name, slice=found, mistakes=refused)
     values: dict[str, bytes] = {}
     mistakes: list[str] = []

@@ -9,6 +9,7 @@ from typing import Final
 from varnish_gateway_chaperone.inputs import Inputs
 from varnish_gateway_chaperone.logs import Log
 from varnish_gateway_chaperone.merge import ParsedRouting
+from varnish_gateway_chaperone.outward import is_outward
 from varnish_gateway_chaperone.sources.kube.assembly import Assembly, Known
 from varnish_gateway_chaperone.sources.kube.objects import Subject, read
 from varnish_gateway_chaperone.supervisor.tree import guarded
@@ -36,7 +37,16 @@ LASTING: Final = (ForbiddenError, NotFoundError, InvalidError)
 class KubeSource:
     """The inputs of a gateway's pod; what is known stays while the API server cannot be reached."""
 
-    def __init__(self, kube: Reader, namespace: str, assembly: Assembly, log: Log) -> None:
+    def __init__(
+        self,
+        kube: Reader,
+        namespace: str,
+        assembly: Assembly,
+        log: Log,
+        *,
+        may_lead_to: Callable[[str], bool] = is_outward,
+    ) -> None:
+        self._read = partial(read, may_lead_to=may_lead_to)
         self._kube = kube
         self._namespace = namespace
         self._assembly = assembly
@@ -100,7 +110,7 @@ class KubeSource:
         heard = Heard(self._kube, partial(self._mended, subject))
         selection = subject.selection(self._namespace)
         fail = partial(self._failed, subject)
-        async for news in follow(heard, selection, partial(read, subject), on_failure=fail):
+        async for news in follow(heard, selection, partial(self._read, subject), on_failure=fail):
             self._known.take(subject, news)
             self._news.set()
 
