@@ -32,6 +32,7 @@ pub struct RequestHead {
     pub(crate) asks_for: AsksFor,
     /// By RFC 9110, 9.2.2 it may be sent twice.
     pub(crate) is_idempotent: bool,
+    names_host: bool,
     /// It asks for the connection to be closed after the answer.
     pub(crate) is_last: bool,
 }
@@ -42,7 +43,7 @@ impl RequestHead {
         self.bytes.clear();
         self.framing = None;
         self.asks_for = if method == b"HEAD" { AsksFor::Head } else { AsksFor::Whole };
-        self.is_last = false;
+        (self.is_last, self.names_host) = (false, false);
         self.is_idempotent = matches!(method, b"GET" | b"HEAD" | b"OPTIONS" | b"TRACE" | b"PUT" | b"DELETE");
         for part in [method, b" ", target, b" HTTP/1.1\r\n"] {
             self.bytes.extend_from_slice(part);
@@ -53,6 +54,7 @@ impl RequestHead {
     /// the body ends.
     pub fn line(&mut self, line: &[u8]) {
         let (name, value) = line.split_at(memchr::memchr(b':', line).unwrap_or(0));
+        self.names_host |= head::is(name, b"host");
         self.is_last |= head::is(name, b"connection") && head::lists(&value[1..], b"close");
         let frames = [&b"content-length"[..], b"transfer-encoding"].iter().any(|other| head::is(name, other));
         if !frames {
@@ -61,7 +63,11 @@ impl RequestHead {
         }
     }
 
+    /// A request of HTTP/1.1 has a Host, an empty one where nobody knows it (RFC 9112, 3.2).
     pub fn end(&mut self, framing: Framing) {
+        if !self.names_host {
+            self.bytes.extend_from_slice(b"Host:\r\n");
+        }
         match framing {
             Framing::Nothing => {}
             // Writing to memory does not fail.
@@ -119,6 +125,17 @@ mod tests {
             head.end(framing);
             assert_eq!(head.bytes(), format!("POST /a?b HTTP/1.1\r\nHost: a\r\n{said}\r\n").as_bytes());
         }
+    }
+
+    #[test]
+    fn a_host_that_nobody_knows_is_empty() {
+        let mut head = RequestHead::default();
+        for line in [&b"Host: a"[..], b"X: y"] {
+            head.begin(b"GET", b"/");
+            head.line(line);
+            head.end(Framing::Nothing);
+        }
+        assert_eq!(head.bytes(), b"GET / HTTP/1.1\r\nX: y\r\nHost:\r\n\r\n");
     }
 
     #[test]
