@@ -10,6 +10,7 @@ from hpack import Decoder, HPACKError
 from hyperframe.exceptions import HyperframeError
 from hyperframe.frame import ContinuationFrame, DataFrame, Frame, GoAwayFrame, HeadersFrame, RstStreamFrame
 
+from recorder import answered
 from wire_case import HIDDEN, WireCase
 
 _LINE: Final = re.compile(rb"HTTP/1\.[01] ([1-9]\d\d)(?: [\t\x20-\x7e\x80-\xff]*)?")
@@ -55,11 +56,8 @@ def _targets(reader: h11.Connection) -> Iterator[bytes]:
             case h11.Request() as request:
                 yield request.target
             case h11.EndOfMessage():
-                reader.send(h11.Response(status_code=204, headers=[]))
-                reader.send(h11.EndOfMessage())
-                if reader.our_state is not h11.DONE or reader.their_state is not h11.DONE:
+                if not answered(reader):
                     return
-                reader.start_next_cycle()
             case h11.NEED_DATA | h11.PAUSED | h11.ConnectionClosed():
                 return
 

@@ -9,6 +9,7 @@ from typing import Final
 
 import h11
 
+from recorder import Server, answered
 from wire_case import WireCase
 
 OWN: Final = "/own"
@@ -85,13 +86,8 @@ class _Handler(socketserver.BaseRequestHandler):
                     puppet.note(request)
                     target = request.target.decode("latin-1")
                 case h11.EndOfMessage():
-                    if not self._answer(puppet, target):
+                    if not self._answer(puppet, target) or not answered(reader):
                         return
-                    reader.send(h11.Response(status_code=204, headers=[]))
-                    reader.send(h11.EndOfMessage())
-                    if reader.our_state is not h11.DONE or reader.their_state is not h11.DONE:
-                        return
-                    reader.start_next_cycle()
                 case h11.ConnectionClosed() | h11.PAUSED:
                     return
 
@@ -108,19 +104,10 @@ class _Handler(socketserver.BaseRequestHandler):
         return not case.closes
 
 
-class _Server(socketserver.ThreadingTCPServer):
-    daemon_threads = True
-    allow_reuse_address = True
-    request_queue_size = 128
-
-    def handle_error(self, *_: object) -> None:
-        """A gateway that goes away is no news."""
-
-
 @contextmanager
 def serving(address: str, port: int) -> Iterator[Puppet]:
     puppet = Puppet()
-    with _Server((address, port), _Handler) as server:
+    with Server((address, port), _Handler) as server:
         server.puppet = puppet  # type: ignore[attr-defined]
         threading.Thread(target=server.serve_forever, name="puppet", daemon=True).start()
         yield puppet

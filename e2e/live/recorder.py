@@ -82,7 +82,9 @@ class _Handler(socketserver.StreamRequestHandler):
             self.wfile.write(some)
 
 
-class _Server(socketserver.ThreadingTCPServer):
+class Server(socketserver.ThreadingTCPServer):
+    """A thread for each connection."""
+
     daemon_threads = True
     allow_reuse_address = True
     request_queue_size = 128
@@ -94,7 +96,7 @@ class _Server(socketserver.ThreadingTCPServer):
 @contextmanager
 def recording(address: str, port: int) -> Iterator[Recorder]:
     recorder = Recorder()
-    with _Server((address, port), _Handler) as server:
+    with Server((address, port), _Handler) as server:
         server.recorder = recorder  # type: ignore[attr-defined]
         threading.Thread(target=server.serve_forever, name="recorder", daemon=True).start()
         yield recorder
@@ -163,13 +165,16 @@ def _strictly(stream: bytes) -> Iterator[str]:
             case h11.Request():
                 yield event.target.decode()
             case h11.EndOfMessage():
-                _answered(connection)
+                answered(connection)
             case h11.ConnectionClosed() | h11.NEED_DATA | h11.PAUSED:
                 return
 
 
-def _answered(connection: h11.Connection) -> None:
+def answered(connection: h11.Connection) -> bool:
+    """As far as this reader is concerned; whether another request may follow."""
     connection.send(h11.Response(status_code=204, headers=[]))
     connection.send(h11.EndOfMessage())
-    if connection.our_state is h11.DONE and connection.their_state is h11.DONE:
+    may_follow = connection.our_state is h11.DONE and connection.their_state is h11.DONE
+    if may_follow:
         connection.start_next_cycle()
+    return may_follow
